@@ -1,0 +1,153 @@
+"""What Feedmirror speaks of: sources, their pages of entries, the items kept, and how a poll went.
+
+Plain frozen values. They know neither HTTP nor XML nor MongoDB: `fetch` and `parse` make them, `storage` turns
+them into documents and back, `web` shows them. `*_at` is an aware UTC datetime, `*_s` seconds, `*_us` whole
+microseconds since the epoch.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One thing to watch, as the operator describes it in the sources file.
+
+    `every_s` None: the interval adapts. `private`: its URL may lead to private addresses.
+    """
+
+    id: str
+    name: str
+    url: str
+    kind: str = "feed"
+    every_s: float | None = None
+    group: str | None = None
+    in_flight: int | None = None
+    per_minute: int | None = None
+    private: bool = False
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing that a document lists, as the document says it.
+
+    `link` is absolute http(s) or None; `guid` is what the document itself calls the entry, or None. `title` and
+    `author` are plain text, `summary` is sanitised HTML, each "" where there is none. `published` and `updated`
+    are the feed's own words, None where absent or beyond belief: for display, never for order.
+    """
+
+    title: str = ""
+    link: str | None = None
+    guid: str | None = None
+    author: str = ""
+    summary: str = ""
+    tags: tuple[str, ...] = ()
+    published: datetime | None = None
+    updated: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One document of a source, parsed: its entries in document order.
+
+    `next` is the URL of the following page (older entries) if the document names one. `recovered`: the strict
+    parser refused the document, and the entries are what a forgiving one could read.
+    """
+
+    entries: tuple[Entry, ...]
+    format: str
+    title: str = ""
+    next: str | None = None
+    encoding: str | None = None
+    recovered: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validators:
+    """What a server gave us for asking whether a document changed; sent back verbatim (RFC 9110, 13.1)."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """The answer to a fetch. `body` is decompressed; None means not modified (304).
+
+    `url` is the address that answered in the end: what relative links in the body are relative to.
+    """
+
+    url: str
+    body: bytes | None
+    content_type: str = ""
+    validators: Validators = Validators()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """Where an item was seen, and the stamp of its arrival there."""
+
+    source_id: str
+    fetched_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item(Entry):
+    """An entry that is kept: it has an id, and stamps of the one clock that numbers everything in commit order.
+
+    `fetched_us` is its place in the stream, `changed_us` that of its last edit (equal at first), `arrived_at` the
+    time of day at which it was stored.
+    """
+
+    id: str
+    fetched_us: int
+    changed_us: int
+    arrived_at: datetime
+    sources: tuple[Sighting, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one poll of one source went; a failure is a value like any other.
+
+    `new` holds the items stored, oldest first; `changed` counts edits of stored ones. `error` is one line for the
+    user, None on success. `retry_after_s` is what the publisher asked for.
+    """
+
+    new: tuple[Item, ...] = ()
+    changed: int = 0
+    unchanged_document: bool = False
+    error: str | None = None
+    retry_after_s: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """What is remembered of a source between polls, and shown to the user."""
+
+    next_at: datetime | None = None
+    last_at: datetime | None = None
+    last_ok_at: datetime | None = None
+    last_new_at: datetime | None = None
+    interval_s: float | None = None
+    failures: int = 0
+    error: str | None = None
+    error_since: datetime | None = None
+    items: int = 0
+    validators: Validators = Validators()
+    body_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedSource:
+    """A source, how it fares, and the lease under which it is polled right now (None: not claimed)."""
+
+    source: Source
+    looks: Looks = Looks()
+    lease: str | None = None
+    active: bool = True
