@@ -151,3 +151,30 @@ class WatchedSource:
     looks: Looks = Looks()
     lease: str | None = None
     active: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which items a reader wants: all of these at once; the empty selection is everything.
+
+    `words` are case-folded, each one must stand in title or tags (see `feedmirror.words`).
+    """
+
+    source_id: str | None = None
+    tags: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """An answer of the stream: items newest first, and how far it is complete.
+
+    `cursor_us`: everything up to here (that the selection holds) has been given; ask on from it. `head_us`: the
+    highest stamp ever published. `more`: there are further items on the far side of the last one, later than the
+    cursor when asked forwards, older than the oldest item when asked backwards.
+    """
+
+    items: tuple[Item, ...]
+    head_us: int
+    cursor_us: int
+    more: bool
