@@ -1,0 +1,131 @@
+"""Settings from the environment.
+
+Every mistake is reported at once, with what to do about it. Nothing here connects to anything: which MongoDB is
+meant is an address, the environment's or the one that the bundled MongoDB left in its data directory.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from os import environ
+from pathlib import Path
+from typing import Any
+
+from feedmirror.errors import ConfigError
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that the environment decides. Each default carries its reason; README has them in one table."""
+
+    # Only this machine can look at the page until somebody decides otherwise.
+    host: str = "127.0.0.1"
+    port: int = 8080
+    mongodb_uri: str | None = None
+    broker_url: str | None = None
+    sources_path: Path = _ROOT / "sources.toml"
+    data_dir: Path = _ROOT / "data"
+    # A publisher that needs longer for a whole feed is down for all that a reader can tell.
+    fetch_deadline_s: float = 20
+    # The largest genuine feeds seen are below 10 MB; the rest is a mistake or an attack.
+    fetch_max_bytes: int = 15 * 1024 * 1024
+    # Long enough for any real poll; a worker that died gives its sources back after it.
+    lease_s: float = 120
+    # Small enough that one batch is done within a lease even if most of its servers hang.
+    batch_size: int = 20
+    # One slow server must not hold up the rest of its batch.
+    batch_threads: int = 8
+
+    @classmethod
+    def from_environ(cls, env: Mapping[str, str] = environ) -> "Settings":
+        """Read the settings; raises ConfigError with every mistake in it."""
+        values: dict[str, Any] = {}
+        mistakes: list[str] = []
+        for name, (variable, read) in _VARIABLES.items():
+            text = env.get(variable, "").strip()
+            if not text:
+                continue
+            try:
+                values[name] = read(text)
+            except ValueError as error:
+                mistakes.append(f"{variable}={text[:80]!r}: {error}")
+        if mistakes:
+            raise ConfigError(mistakes)
+        return cls(**values)
+
+    @property
+    def database_uri(self) -> str:
+        """The MongoDB that is meant: MONGODB_URI, else where the bundled one was last started."""
+        if self.mongodb_uri:
+            return self.mongodb_uri
+        try:
+            return self.bundled_uri_path.read_text("utf-8").strip()
+        except FileNotFoundError:
+            raise ConfigError(
+                ["no MongoDB: start the bundled one with `make db` (or everything with `make run`), or set MONGODB_URI"]
+            ) from None
+
+    @property
+    def bundled_uri_path(self) -> Path:
+        return self.data_dir / "mongodb-uri"
+
+    @property
+    def celery_broker_url(self) -> str:
+        """CELERY_BROKER_URL, else the MongoDB that keeps the items: a new user needs nothing else."""
+        return self.broker_url or self.database_uri
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not re.fullmatch(r"\d{1,12}", text) or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def _seconds(low: float, high: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        seconds = duration_s(text)
+        if not low <= seconds <= high:
+            raise ValueError(f"must be from {low:g} s to {high:g} s")
+        return seconds
+
+    return read
+
+
+def _mongodb_uri(text: str) -> str:
+    if not text.startswith(("mongodb://", "mongodb+srv://")):
+        raise ValueError("must begin with mongodb:// or mongodb+srv://")
+    return text
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser().resolve()
+
+
+_VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "host": ("HOST", str),
+    "port": ("PORT", _integer(1, 65535)),
+    "mongodb_uri": ("MONGODB_URI", _mongodb_uri),
+    "broker_url": ("CELERY_BROKER_URL", str),
+    "sources_path": ("FEEDMIRROR_SOURCES", _path),
+    "data_dir": ("FEEDMIRROR_DATA", _path),
+    "fetch_deadline_s": ("FEEDMIRROR_FETCH_DEADLINE", _seconds(1, 60)),
+    "fetch_max_bytes": ("FEEDMIRROR_FETCH_MAX_BYTES", _integer(10_000, 1_000_000_000)),
+    "lease_s": ("FEEDMIRROR_LEASE", _seconds(1, 3600)),
+    "batch_size": ("FEEDMIRROR_BATCH_SIZE", _integer(1, 1000)),
+    "batch_threads": ("FEEDMIRROR_BATCH_THREADS", _integer(1, 100)),
+}
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def duration_s(text: str) -> float:
+    """Seconds of "30s", "5m", "2h", "1d" or a plain number of seconds; raises ValueError."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)\s*([smhd]?)", text.strip())
+    if not match:
+        raise ValueError('must be a time such as "30s", "5m", "2h" or "1d"')
+    return float(match[1]) * _UNITS_S[match[2] or "s"]
