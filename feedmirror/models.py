@@ -75,13 +75,17 @@ class Validators:
 class Document:
     """The answer to a fetch. `body` is decompressed; None means not modified (304).
 
-    `url` is the address that answered in the end: what relative links in the body are relative to.
+    `url` is the address that answered in the end: what relative links in the body are relative to. `moved_to`: it
+    says that it is the address from now on (every redirect on the way was a permanent one). `max_age_s`: how
+    long the publisher says that it will not change, None if nothing was said.
     """
 
     url: str
     body: bytes | None
     content_type: str = ""
     validators: Validators = Validators()
+    moved_to: str | None = None
+    max_age_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

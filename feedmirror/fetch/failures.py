@@ -1,0 +1,74 @@
+"""Why no document came, as a FetchError: its kind, and one line that an operator can act on.
+
+The text names the host at most: no URL, which may hold a password or a token, and nothing that the server
+said, which would let a stranger's feed write into our logs and pages.
+"""
+
+import ssl
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from feedmirror.errors import FetchError, FetchFailure
+from feedmirror.fetch.headers import retry_after_s
+
+_Error = TypeVar("_Error", bound=BaseException)
+
+_STATUSES = {
+    304: (FetchFailure.BROKEN_BODY, "{host} says that nothing changed (304), but was not asked that"),
+    401: (FetchFailure.CLIENT_ERROR, "{host} asks for a user and password (401); put them into the URL"),
+    403: (FetchFailure.CLIENT_ERROR, "{host} does not let us read this (403)"),
+    404: (FetchFailure.CLIENT_ERROR, "{host} has no such document (404); check the URL"),
+    410: (FetchFailure.GONE, "{host} says that this document is gone for good (410); remove the source"),
+    429: (FetchFailure.THROTTLED, "{host} was asked too often (429)"),
+    503: (FetchFailure.THROTTLED, "{host} is not available for the moment (503)"),
+}
+
+
+def failed_status(status: int, headers: Mapping[str, str], host: str) -> FetchError:
+    """Explain an answer that holds no document."""
+    kind, text = _STATUSES.get(status) or _by_class(status)
+    wait_s = retry_after_s(headers, datetime.now(UTC)) if kind is FetchFailure.THROTTLED else None
+    if wait_s is not None:
+        text += f", and asks to come back in {wait_s:.0f} s"
+    return FetchError(kind, text.format(host=host), status=status, retry_after_s=wait_s)
+
+
+def _by_class(status: int) -> tuple[FetchFailure, str]:
+    if status < 400:
+        return FetchFailure.REDIRECT, f"{{host}} answered with a status that leads nowhere ({status})"
+    if status < 500:
+        return FetchFailure.CLIENT_ERROR, f"{{host}} refuses the request ({status})"
+    return FetchFailure.SERVER_ERROR, f"{{host}} has an error of its own ({status})"
+
+
+def unanswered(error: Exception, host: str) -> FetchError:
+    """Explain an exception that came instead of an answer; the innermost cause says what happened."""
+    causes = tuple(_causes(error))
+    if certificate := _first(causes, ssl.SSLCertVerificationError):
+        return FetchError(FetchFailure.TLS, f"{host} has no valid certificate: {certificate.verify_message}")
+    if _first(causes, ssl.SSLError):
+        return FetchError(FetchFailure.TLS, f"{host} and we do not agree on TLS")
+    if _first(causes, TimeoutError):
+        return FetchError(FetchFailure.TIMEOUT, f"{host} did not finish its TLS handshake in time")
+    if _first(causes, ConnectionError):
+        return FetchError(FetchFailure.REFUSED, f"{host} closed the connection without an answer")
+    return FetchError(FetchFailure.BROKEN_BODY, f"{host} answers in something that is not HTTP")
+
+
+def _first(causes: tuple[BaseException, ...], kind: type[_Error]) -> _Error | None:
+    return next((cause for cause in causes if isinstance(cause, kind)), None)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that it wraps: urllib3 and requests put causes into `args` and `reason` too."""
+    waiting = [error]
+    seen: set[int] = set()
+    while waiting:
+        cause = waiting.pop()
+        if id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        wrapped = (*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__)
+        waiting.extend(each for each in wrapped if isinstance(each, BaseException))
