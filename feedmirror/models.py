@@ -112,27 +112,46 @@ class Item(Entry):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """What a source's last good document left us, so that the next poll can tell that nothing changed.
+
+    `body_digest` is the digest of its bytes. `version` is the Feedmirror that read it: a newer one, which may
+    read more out of the same bytes, asks for them anew.
+    """
+
+    validators: Validators = Validators()
+    body_digest: str | None = None
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How one poll of one source went; a failure is a value like any other.
 
-    `new` holds the items stored, oldest first; `changed` counts edits of stored ones. `error` is one line for the
-    user, None on success. `retry_after_s` is what the publisher asked for.
+    `new` holds the items stored, oldest first; `sighted` counts known items that this source shows for the first
+    time, `edited` those whose text changed. `error` is one line for the user, None on success. `remembered` None:
+    what was remembered before still holds.
     """
 
     new: tuple[Item, ...] = ()
-    changed: int = 0
-    unchanged_document: bool = False
+    sighted: int = 0
+    edited: int = 0
     error: str | None = None
     retry_after_s: float | None = None
+    remembered: Remembered | None = None
 
     @property
     def ok(self) -> bool:
+        """Whether the source answered with a document that could be read, or that nothing changed."""
         return self.error is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looks:
-    """What is remembered of a source between polls, and shown to the user."""
+    """How a source fares. Times are MongoDB's; None means never. `next_at` None: it is not polled by itself.
+
+    `failures` counts those since the last success, `items` all that ever arrived here.
+    """
 
     next_at: datetime | None = None
     last_at: datetime | None = None
@@ -143,16 +162,18 @@ class Looks:
     error: str | None = None
     error_since: datetime | None = None
     items: int = 0
-    validators: Validators = Validators()
-    body_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchedSource:
-    """A source, how it fares, and the lease under which it is polled right now (None: not claimed)."""
+    """A source, how it fares, and the lease under which it is polled right now (None: nobody is at it).
+
+    `active` False: the sources file does not name it any more; its items stay.
+    """
 
     source: Source
     looks: Looks = Looks()
+    remembered: Remembered = Remembered()
     lease: str | None = None
     active: bool = True
 

@@ -1,0 +1,61 @@
+"""Everything that is kept, and every question asked of it.
+
+    clock    the one document that numbers new items and edits in commit order
+    items    the stream: store what a page brings, give what came since
+    sources  what is watched, when it is due and how it fares
+
+A collection's documents are known to its module alone; models go in and come out. Who fetched what and who asks
+is not known here. Errors of pymongo pass through: MongoDB away is for the caller to say.
+"""
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from feedmirror.errors import NotAReplicaSet
+from feedmirror.storage.clock import Clock
+from feedmirror.storage.items import Items
+from feedmirror.storage.sources import Sources
+
+__all__ = ["Storage"]
+
+# The databases that this process has prepared, by the client that reaches them.
+_prepared: WeakKeyDictionary[MongoClient[dict[str, Any]], set[str]] = WeakKeyDictionary()
+
+
+class Storage:
+    """The collections of one database. Cheap to make: make one for each use, so that none outlives a fork."""
+
+    def __init__(self, database: Database[dict[str, Any]]):
+        self._database = database
+        self.clock = Clock(database)
+        self.items = Items(database, self.clock)
+        self.sources = Sources(database)
+
+    def prepare(self) -> "Storage":
+        """Check that the server can keep what we promise, and make the indexes; once a process.
+
+        Raises NotAReplicaSet for a standalone server.
+        """
+        prepared = _prepared.setdefault(self._database.client, set())
+        if self._database.name not in prepared:
+            _refuse_standalone(self._database)
+            self.clock.create()
+            self.items.create_indexes()
+            self.sources.create_indexes()
+            prepared.add(self._database.name)
+        return self
+
+
+def _refuse_standalone(database: Database[dict[str, Any]]) -> None:
+    hello = database.client.admin.command("hello")
+    if "setName" not in hello and hello.get("msg") != "isdbgrid":
+        raise NotAReplicaSet(_how_to_become_one(waits_for_initiate=bool(hello.get("isreplicaset"))))
+
+
+def _how_to_become_one(*, waits_for_initiate: bool) -> str:
+    missing = "MongoDB must be a replica set (one member is enough), for transactions: "
+    start = "" if waits_for_initiate else "start mongod with --replSet rs0 (or set replication.replSetName), then "
+    return missing + start + "run rs.initiate() once in mongosh"
