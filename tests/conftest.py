@@ -1,0 +1,73 @@
+"""What the whole suite shares: one real MongoDB, a database of its own for each test."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from feedmirror import mongod
+from feedmirror.config import Settings
+from feedmirror.db import Connection
+from feedmirror.storage import Storage
+
+_ROOT = Path(__file__).resolve().parent.parent
+_CORPORA = _ROOT.parent / "shared" / "corpora"
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a MongoDB of this test run's own, without a database's name."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("data"))
+    with mongod.running(settings):
+        yield settings.database_uri.replace("/feedmirror?", "/?")
+
+
+@pytest.fixture
+def database_uri(mongodb_uri: str) -> Iterator[str]:
+    """The address of a database that nobody else has, dropped afterwards."""
+    name = f"test_{secrets.token_hex(6)}"
+    uri = mongodb_uri.replace("/?", f"/{name}?")
+    yield uri
+    connection = Connection(uri, timeout_s=20)
+    connection.database().client.drop_database(name)
+    connection.close()
+
+
+@pytest.fixture
+def connection(database_uri: str) -> Iterator[Connection]:
+    connection = Connection(database_uri, timeout_s=20)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def database(connection: Connection) -> Database[dict[str, Any]]:
+    return connection.database()
+
+
+@pytest.fixture
+def storage(database: Database[dict[str, Any]]) -> Storage:
+    """The real storage on an empty database."""
+    return Storage(database).prepare()
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """Genuine feeds of other projects, which are no part of this one."""
+    if not _CORPORA.is_dir():
+        pytest.skip("the feeds of other projects are not here")
+    return _CORPORA
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """With FEEDMIRROR_NO_SKIPS set, a skipped test is a failed one: a green run then means that all of it ran."""
+    report = yield
+    if report.skipped and os.environ.get("FEEDMIRROR_NO_SKIPS") and not item.get_closest_marker("corpora"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which this run does not allow: {report.longrepr}"
+    return report
