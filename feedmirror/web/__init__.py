@@ -1,0 +1,15 @@
+"""What Feedmirror shows: the page, the stream behind it, and how the sources fare.
+
+    app            the tree of addresses; the only module that knows CherryPy
+    ├── update     the stream: GET /update
+    ├── sources    how each source fares, in words and as JSON: GET /api/sources
+    ├── pages      the same for people: GET / and GET /sources, and what an error looks like
+    └── assets     scripts, styles and the icon, as they were when the process began
+    query          what a request asks for, checked
+    answer         what goes back: status, headers, body
+    representation, stamps, times, excerpt   items, cursors, times and summaries as text
+    unavailable    MongoDB is away: what is said, and what is only logged
+    headers        what every answer carries, whoever made it
+
+Storage is handed in. Nothing here polls, fetches or parses, and nothing here writes.
+"""

@@ -1,0 +1,46 @@
+"""What goes back to a client, whatever server carries it: a status, headers and a body.
+
+Knows nothing of CherryPy or WSGI, so that the same answer can be hosted by either.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+JSON = "application/json; charset=utf-8"
+HTML = "text/html; charset=utf-8"
+
+# MongoDB elects a new primary, or is started again, in a few seconds.
+RETRY_AFTER_S = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer; what every answer carries is added by `headers`."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+def json_answer(text: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """A success; a client or a cache may keep it, and asks before it uses it again."""
+    return Answer(200, {"Content-Type": JSON, "Cache-Control": "no-cache", **(headers or {})}, text.encode())
+
+
+def json_error(status: int, message: str, headers: Mapping[str, str] | None = None, **more: object) -> Answer:
+    """A refusal or failure that a program can read; never stored by a cache."""
+    body = json.dumps({"error": message, **more}, ensure_ascii=False)
+    return Answer(status, {"Content-Type": JSON, "Cache-Control": "no-store", **(headers or {})}, body.encode())
+
+
+def json_unavailable(message: str) -> Answer:
+    """MongoDB is away, or of no use."""
+    return json_error(503, message, {"Retry-After": str(RETRY_AFTER_S)})
+
+
+def html_answer(text: str, status: int = 200) -> Answer:
+    """A page. An error is not stored, and 503 says when to come back."""
+    cache = "no-cache" if status < 400 else "no-store"
+    retry = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
+    return Answer(status, {"Content-Type": HTML, "Cache-Control": cache, **retry}, text.encode())

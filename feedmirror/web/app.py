@@ -1,0 +1,156 @@
+"""The tree of addresses, mounted as a CherryPy application. The only module that knows CherryPy.
+
+A request goes: WithHeaders -> CherryPy -> Address -> a function from parameters to an Answer. Methods, errors and
+unknown addresses are answered here; everything else about an answer is the function's business.
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import cherrypy
+
+from feedmirror.web import sources, update
+from feedmirror.web.answer import Answer, json_error
+from feedmirror.web.assets import Assets
+from feedmirror.web.headers import WithHeaders
+from feedmirror.web.pages import Pages
+from feedmirror.web.query import Parameters, parameters
+
+if TYPE_CHECKING:
+    from feedmirror.storage import Storage
+
+    OpenStorage = Callable[[], Storage]
+    Endpoint = Callable[[Parameters, OpenStorage], Answer]
+    Problem = Callable[[int, str], Answer]
+
+
+def make_app(
+    storage_factory: "OpenStorage", *, static_dir: Path, templates_dir: Path, poll_every_s: float = 5.0
+) -> cherrypy.Application:
+    """The whole site, to be mounted at the root of a host.
+
+    `storage_factory` is called for each request that reads; it may raise what storage raises.
+    `poll_every_s` is how often an open page asks for news.
+    """
+    assets = Assets(static_dir)
+    root = Root(storage_factory, assets, Pages(templates_dir, assets, poll_every_s=poll_every_s))
+    # a page is only ever read; CherryPy answers any other method with 405 and what is allowed
+    config = {"/": {"tools.allow.on": True, "tools.allow.methods": ["GET", "HEAD"]}}
+    app = cherrypy.Application(root, script_name="", config=config)
+    app.request_class = Request
+    app.wsgiapp.pipeline.insert(0, ("headers", WithHeaders))
+    return app
+
+
+def own_error_page(status: str, **_: str) -> bytes:
+    """What CherryPy shows where it fails by itself: no traceback, no version, JSON where a program asks."""
+    code = int(status.split()[0])
+    problem: "Problem" = cherrypy.request.app.root.problem_at(cherrypy.request.path_info)
+    answer = problem(code, HTTPStatus(code).description or HTTPStatus(code).phrase)
+    cherrypy.response.headers.update(answer.headers)
+    return answer.body
+
+
+class Request(cherrypy.Application.request_class):  # type: ignore[misc]
+    """A request that tells a stranger nothing about us.
+
+    Set on the class, not in the configuration, since some errors come before CherryPy has looked that up.
+    """
+
+    show_tracebacks = False
+    error_page: ClassVar = {"default": own_error_page}
+
+    def process_query_string(self) -> None:
+        """Leave it to `query`: CherryPy would answer 404 for what is not UTF-8, and call handlers by its names."""
+
+
+class Address:
+    """One address: asks its function, and puts the answer into CherryPy's response."""
+
+    exposed = True
+
+    def __init__(self, endpoint: "Endpoint", open_storage: "OpenStorage", problem: "Problem"):
+        self._endpoint = endpoint
+        self._open_storage = open_storage
+        self._problem = problem
+
+    def __call__(self, *below: str) -> bytes:
+        if below:
+            return respond(not_found(self._problem))
+        return respond(self._endpoint(parameters(query_string()), self._open_storage))
+
+
+class Unknown:
+    """Every address that is none of ours, below the place where it stands in the tree."""
+
+    exposed = True
+
+    def __init__(self, problem: "Problem"):
+        self._problem = problem
+
+    def __call__(self, *_: str) -> bytes:
+        return respond(not_found(self._problem))
+
+
+class Static:
+    """Files: everything under /static/, or the `only` one that an address stands for."""
+
+    exposed = True
+
+    def __init__(self, assets: Assets, problem: "Problem", only: str = ""):
+        self._assets = assets
+        self._problem = problem
+        self._only = only
+
+    def __call__(self, *path: str) -> bytes:
+        known = cherrypy.request.headers.get("If-None-Match")
+        name = "/".join(path) or self._only
+        answer = self._assets.answer(name, query_string().removeprefix("v="), known)
+        return respond(answer or not_found(self._problem))
+
+
+class Api:
+    """What programs ask, below /api."""
+
+    def __init__(self, open_storage: "OpenStorage"):
+        self.sources = Address(sources.answer, open_storage, json_error)
+        self.default = Unknown(json_error)
+
+
+class Root:
+    """The tree; an attribute is an address."""
+
+    def __init__(self, open_storage: "OpenStorage", assets: Assets, pages: Pages):
+        self.index = Address(pages.index, open_storage, pages.error)
+        self.sources = Address(pages.sources, open_storage, pages.error)
+        self.update = Address(update.answer, open_storage, json_error)
+        self.api = Api(open_storage)
+        self.static = Static(assets, pages.error)
+        # browsers look here where a document, such as JSON, names no icon
+        self.favicon_ico = Static(assets, pages.error, only="favicon.svg")
+        self.default = Unknown(pages.error)
+        self._pages = pages
+
+    def problem_at(self, path: str) -> "Problem":
+        """How an error is told at this address."""
+        return json_error if path.startswith(("/update", "/api")) else self._pages.error
+
+
+def not_found(problem: "Problem") -> Answer:
+    return problem(404, "There is nothing at this address.")
+
+
+def query_string() -> str:
+    """The query as it came."""
+    return str(cherrypy.request.wsgi_environ.get("QUERY_STRING", ""))
+
+
+def respond(answer: Answer) -> bytes:
+    """Hand the answer to CherryPy."""
+    response = cherrypy.response
+    response.status = f"{answer.status} {HTTPStatus(answer.status).phrase}"
+    response.headers.pop("Content-Type", None)  # CherryPy's guess; 304 has none
+    response.headers.update(answer.headers)
+    return answer.body

@@ -1,0 +1,155 @@
+"""The pages for people: GET / and GET /sources, and what an error looks like.
+
+A page is complete before any script runs: filters, search and older items are links and a form. The script only
+keeps it current; it makes its rows from the same macro, by way of a <template> in the page.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jinja2
+
+from feedmirror.models import Item, Sighting, Update, WatchedSource
+from feedmirror.web import representation, sources, stamps, times, unavailable
+from feedmirror.web.answer import Answer, html_answer
+from feedmirror.web.assets import Assets
+from feedmirror.web.excerpt import excerpt
+from feedmirror.web.query import BadParameter, Filters, PageQuery, Parameters, encoded, page_query
+
+if TYPE_CHECKING:
+    from feedmirror.storage import Storage
+
+ITEMS_ON_A_PAGE = 100
+
+# What is drawn while MongoDB is away: nothing, from the very beginning, so that the script's first success brings
+# the newest items.
+_NOTHING_YET = Update(items=(), head_us=0, cursor_us=0, more=False)
+
+# The row that the script clones: every part is there, to be filled or taken out.
+_BLANK = Item(
+    id="",
+    title=" ",
+    link="/",
+    author=" ",
+    summary=" ",
+    tags=("",),
+    fetched_us=0,
+    changed_us=0,
+    arrived_at=datetime.fromtimestamp(0, UTC),
+    sources=(Sighting(source_id="", fetched_us=0),),
+)
+
+_KINDS = {"source": "source", "tag": "tag", "q": "search"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chip:
+    """A filter that is on, and the page without it."""
+
+    label: str
+    kind: str
+    without: str
+
+
+class Pages:
+    """Draws the pages from their templates."""
+
+    def __init__(self, templates_dir: Path, assets: Assets, *, poll_every_s: float):
+        self._templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(templates_dir),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.globals["asset"] = assets.url
+        self._templates.globals["interval_ms"] = round(poll_every_s * 1000)
+        self._templates.globals["blank"] = _BLANK
+        self._templates.filters.update(
+            ago=times.ago,
+            duration=times.duration,
+            encoded=encoded,
+            excerpt=excerpt,
+            rfc3339=representation.rfc3339,
+            seconds=stamps.seconds,
+            until=times.until,
+        )
+
+    def index(self, given: Parameters, open_storage: "Callable[[], Storage]") -> Answer:
+        """The stream, newest first: its live end, or a part of its past."""
+        try:
+            query = page_query(given)
+            storage = open_storage()
+            watched = storage.sources.all()
+            update = storage.items.newest(query.filters.selection, limit=ITEMS_ON_A_PAGE, before_us=query.before_us)
+        except BadParameter as error:
+            return self.error(400, str(error))
+        except unavailable.FAILURES as error:
+            return self._index(query, _NOTHING_YET, (), unavailable.reason(error))
+        return self._index(query, update, watched, None)
+
+    def sources(self, _: Parameters, open_storage: "Callable[[], Storage]") -> Answer:
+        """Every source and how it fares."""
+        try:
+            storage = open_storage()
+            watched, mistakes = storage.sources.all(), storage.sources.mistakes()
+        except unavailable.FAILURES as error:
+            return self.error(503, unavailable.reason(error))
+        return html_answer(
+            self._draw(
+                "sources.html",
+                rows=[(one, sources.state(one), sources.shown_url(one.source)) for one in watched],
+                mistakes=mistakes,
+                failing=len(sources.failing(watched)),
+            )
+        )
+
+    def error(self, status: int, message: str) -> Answer:
+        """What went wrong, in the page's own frame."""
+        phrase = HTTPStatus(status).phrase
+        return html_answer(self._draw("error.html", phrase=phrase, message=message), status)
+
+    def _index(self, query: PageQuery, update: Update, watched: Sequence[WatchedSource], trouble: str | None) -> Answer:
+        active = [one for one in watched if one.active]
+        text = self._draw(
+            "index.html",
+            items=update.items,
+            # what the page is complete up to; as text, since the script hands it back untouched
+            cursor=stamps.seconds(update.cursor_us),
+            live=query.before_us is None,
+            filters=query.filters,
+            filters_query=encoded(query.filters.pairs()),
+            chips=_chips(query.filters, watched),
+            names={one.source.id: one.source.name for one in watched},
+            older=_older(query.filters, update),
+            active=len(active),
+            failing=len(sources.failing(active)),
+            trouble=trouble,
+        )
+        return html_answer(text, 200 if trouble is None else 503)
+
+    def _draw(self, template: str, **context: object) -> str:
+        return self._templates.get_template(template).render(now=datetime.now(UTC), **context)
+
+
+def _older(filters: Filters, update: Update) -> str | None:
+    if not (update.more and update.items):
+        return None
+    return "/?" + encoded([("before", stamps.seconds(update.items[-1].fetched_us)), *filters.pairs()])
+
+
+def _chips(filters: Filters, watched: Sequence[WatchedSource]) -> list[Chip]:
+    names = {one.source.id: one.source.name for one in watched}
+    pairs = filters.pairs()
+    return [
+        Chip(
+            label=names.get(value, value) if kind == "source" else value,
+            kind=_KINDS[kind],
+            without="/?" + encoded([pair for pair in pairs if pair != (kind, value)]),
+        )
+        for kind, value in pairs
+    ]

@@ -1,0 +1,179 @@
+"""What a request asks for: its query string, checked and typed.
+
+Pure. A parameter that we know must be right, or the request is refused by name and reason: a mistyped cursor that
+was silently read as "none" would send a client everything again. One that we do not know is ignored, since caches,
+proxies and jQuery add their own.
+"""
+
+import re
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from feedmirror.errors import FeedmirrorError
+from feedmirror.models import Selection
+from feedmirror.web import stamps
+from feedmirror.words import asked_words
+
+Parameters = Mapping[str, Sequence[str]]
+"""Each parameter's name and its values, in the order in which they came."""
+
+DEFAULT_LIMIT = 100
+LARGEST_LIMIT = 500  # about half a megabyte of JSON with ordinary summaries
+
+# Each word of a search and each tag is one more condition that the database has to meet, so their number is what
+# a request may cost; ten are more than anybody types. A title seldom has 200 characters.
+LONGEST_SEARCH = 200
+MOST_WORDS = 10
+MOST_TAGS = 10
+LONGEST_NAME = 200  # of a source or a tag
+
+_SHOWN_CHARACTERS = 40  # of a refused value, in the message that refuses it
+
+
+class BadParameter(FeedmirrorError):
+    """A parameter cannot be used; `parameter` is its name."""
+
+    def __init__(self, parameter: str, reason: str):
+        super().__init__(f"{parameter} {reason}")
+        self.parameter = parameter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What narrows the stream: as the reader wrote it (`search`), and as storage takes it (`selection`)."""
+
+    source_id: str | None = None
+    tags: tuple[str, ...] = ()
+    search: str = ""
+
+    @property
+    def selection(self) -> Selection:
+        return Selection(source_id=self.source_id, tags=self.tags, words=asked_words(self.search))
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The parameters that ask for the same again."""
+        source = [("source", self.source_id)] if self.source_id is not None else []
+        search = [("q", self.search)] if self.search else []
+        return [*source, *(("tag", tag) for tag in self.tags), *search]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateQuery:
+    """A question to the stream. `after_us` 0: from the newest backwards, as if no cursor had been given."""
+
+    filters: Filters
+    after_us: int
+    before_us: int | None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageQuery:
+    """Which part of the stream a page shows; `before_us` None: its live end."""
+
+    filters: Filters
+    before_us: int | None
+
+
+def parameters(query_string: str) -> dict[str, list[str]]:
+    """Split a query string as WSGI hands it over (bytes that pose as latin-1).
+
+    What is not UTF-8 is kept as surrogates, to be refused under its parameter's name if that is one of ours.
+    """
+    text = query_string.encode("latin-1").decode(errors="surrogateescape")
+    return urllib.parse.parse_qs(text, keep_blank_values=True, errors="surrogateescape")
+
+
+def update_query(given: Parameters) -> UpdateQuery:
+    """What /update is asked for. Raises BadParameter."""
+    return UpdateQuery(
+        filters=_filters(given),
+        after_us=_stamp(given, "timestamp") or 0,
+        before_us=_stamp(given, "before"),
+        limit=_limit(given),
+    )
+
+
+def page_query(given: Parameters) -> PageQuery:
+    """What the page is asked for. Raises BadParameter."""
+    return PageQuery(filters=_filters(given), before_us=_stamp(given, "before"))
+
+
+def encoded(pairs: Sequence[tuple[str, str]]) -> str:
+    """The pairs as a query string, every reserved character escaped."""
+    return urllib.parse.urlencode(pairs, quote_via=urllib.parse.quote, safe="")
+
+
+def _filters(given: Parameters) -> Filters:
+    source_id = _single(given, "source")
+    tags = tuple(dict.fromkeys(_values(given, "tag")))
+    if len(tags) > MOST_TAGS:
+        raise BadParameter("tag", f"is given more than {MOST_TAGS} times")
+    return Filters(
+        source_id=None if source_id is None else _name("source", source_id),
+        tags=tuple(_name("tag", tag) for tag in tags),
+        search=_search(given),
+    )
+
+
+def _search(given: Parameters) -> str:
+    # an empty search is what an untouched search field sends: no search
+    search = (_single(given, "q") or "").strip()
+    if len(search) > LONGEST_SEARCH:
+        raise BadParameter("q", f"is longer than {LONGEST_SEARCH} characters: {_shown(search)}")
+    if len(asked_words(search)) > MOST_WORDS:
+        raise BadParameter("q", f"has more than {MOST_WORDS} words: {_shown(search)}")
+    return search
+
+
+def _name(parameter: str, value: str) -> str:
+    if not value:
+        raise BadParameter(parameter, "is empty")
+    if len(value) > LONGEST_NAME:
+        raise BadParameter(parameter, f"is longer than {LONGEST_NAME} characters: {_shown(value)}")
+    return value
+
+
+def _stamp(given: Parameters, name: str) -> int | None:
+    text = _single(given, name)
+    if text is None:
+        return None
+    stamp_us = stamps.microseconds(text)
+    if stamp_us is None:
+        raise BadParameter(name, f"must be seconds since the epoch, such as 1763710000.120000, and is {_shown(text)}")
+    return stamp_us
+
+
+def _limit(given: Parameters) -> int:
+    text = _single(given, "limit")
+    if text is None:
+        return DEFAULT_LIMIT
+    if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= LARGEST_LIMIT:
+        raise BadParameter("limit", f"must be a number from 1 to {LARGEST_LIMIT}, and is {_shown(text)}")
+    return int(text)
+
+
+def _single(given: Parameters, name: str) -> str | None:
+    values = _values(given, name)
+    if len(values) > 1:
+        raise BadParameter(name, "is given more than once")
+    return values[0] if values else None
+
+
+def _values(given: Parameters, name: str) -> Sequence[str]:
+    """The values of a parameter. `name[]=1` is PHP's way to write a list: somebody meant this parameter."""
+    if any(other.startswith(f"{name}[") for other in given):
+        raise BadParameter(name, "cannot be a list")
+    values = given.get(name, ())
+    if not all(_is_unicode(value) for value in values):
+        raise BadParameter(name, "is not UTF-8")
+    return values
+
+
+def _is_unicode(value: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= _SHOWN_CHARACTERS else value[:_SHOWN_CHARACTERS] + "…")

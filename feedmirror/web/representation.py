@@ -1,0 +1,47 @@
+"""An item as JSON text.
+
+The text is put together by hand at one place only: stamps are numbers with exactly six decimals, and json.dumps
+would write 1763710000.12 for 1763710000.120000.
+"""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from feedmirror.models import Item
+from feedmirror.web import stamps
+
+
+def items_json(items: Iterable[Item]) -> str:
+    """A JSON array, an item a line, in the given order."""
+    return "[" + ",\n".join(item_json(item) for item in items) + "]"
+
+
+def item_json(item: Item) -> str:
+    """One item; the first five members in the order that clients know."""
+    members = {
+        "_id": _text(item.id),
+        "author": _text(item.author),
+        "link": _text(item.link),
+        "title": _text(item.title),
+        "fetched": stamps.seconds(item.fetched_us),
+        "summary": _text(item.summary),
+        "tags": _text(item.tags),
+        "published": _text(rfc3339(item.published)),
+        "updated": _text(rfc3339(item.updated)),
+        "changed": stamps.seconds(item.changed_us),
+        "arrived_at": _text(rfc3339(item.arrived_at)),
+        "sources": _text([sighting.source_id for sighting in item.sources]),
+    }
+    return "{" + ", ".join(f'"{name}": {value}' for name, value in members.items()) + "}"
+
+
+def rfc3339(moment: datetime | None) -> str | None:
+    """The moment in UTC, to the second where it has no fraction."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,23 @@
+"""When there is nothing to read from: MongoDB is away, or answers and is of no use.
+
+The driver's own words name hosts and states of the cluster: they go to the log, and the reader gets ours.
+"""
+
+import logging
+
+from pymongo.errors import PyMongoError
+
+from feedmirror.errors import StorageError
+
+FAILURES = (PyMongoError, StorageError)
+
+_logger = logging.getLogger(__name__)
+
+
+def reason(error: Exception) -> str:
+    """Log the failure, and say it in one line that may be shown to anybody."""
+    if isinstance(error, StorageError):
+        _logger.warning("Storage is of no use: %s", error)
+        return str(error)
+    _logger.warning("MongoDB is away: %s", type(error).__name__)
+    return "The database is away; try again in a few seconds."

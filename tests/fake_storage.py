@@ -1,0 +1,119 @@
+"""A storage in memory, written by hand: for what of the web needs no database, such as a page that misbehaves.
+
+It keeps the interface's promises by the most obvious means (a sorted list), and can be told to be away.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from pymongo.errors import ServerSelectionTimeoutError
+
+from feedmirror.models import Item, Looks, Selection, Sighting, Source, Update, WatchedSource
+from feedmirror.words import words_of
+
+START_US = 1_763_710_000_000_000
+
+
+class FakeStorage:
+    """Stands in for feedmirror.storage.Storage; `away` makes every question fail as the driver would."""
+
+    def __init__(self) -> None:
+        self.items = FakeItems(self)
+        self.sources = FakeSources(self)
+        self.away: Exception | None = None
+        self.asked: Callable[[], None] = lambda: None
+
+    def check(self) -> None:
+        self.asked()
+        if self.away is not None:
+            raise self.away
+
+    def go_away(self) -> None:
+        self.away = ServerSelectionTimeoutError("secret-host:27017: connection refused")
+
+    def come_back(self) -> None:
+        self.away = None
+
+
+class FakeItems:
+    def __init__(self, storage: FakeStorage):
+        self._storage = storage
+        self.kept: list[Item] = []  # oldest first
+
+    def add(self, *items: Item) -> None:
+        self.kept.extend(items)
+
+    def newest(self, selection: Selection, *, limit: int, before_us: int | None = None) -> Update:
+        self._storage.check()
+        found = [item for item in self._selected(selection) if before_us is None or item.fetched_us < before_us]
+        given = found[-limit:]
+        return self._update(given, cursor_us=self.head_us, more=len(found) > limit)
+
+    def since(self, selection: Selection, *, after_us: int, limit: int, before_us: int | None = None) -> Update:
+        self._storage.check()
+        found = [
+            item
+            for item in self._selected(selection)
+            if item.fetched_us > after_us and (before_us is None or item.fetched_us < before_us)
+        ]
+        given, more = found[:limit], len(found) > limit
+        cursor_us = given[-1].fetched_us if more else max(after_us, self.head_us)
+        return self._update(given, cursor_us=cursor_us, more=more)
+
+    @property
+    def head_us(self) -> int:
+        return self.kept[-1].fetched_us if self.kept else 0
+
+    def _selected(self, selection: Selection) -> list[Item]:
+        return [item for item in self.kept if _matches(item, selection)]
+
+    def _update(self, oldest_first: list[Item], *, cursor_us: int, more: bool) -> Update:
+        return Update(items=tuple(oldest_first[::-1]), head_us=self.head_us, cursor_us=cursor_us, more=more)
+
+
+class FakeSources:
+    def __init__(self, storage: FakeStorage):
+        self._storage = storage
+        self.watched: list[WatchedSource] = []
+        self.wrong: list[str] = []
+
+    def all(self) -> list[WatchedSource]:
+        self._storage.check()
+        return list(self.watched)
+
+    def mistakes(self) -> list[str]:
+        self._storage.check()
+        return list(self.wrong)
+
+
+def _matches(item: Item, selection: Selection) -> bool:
+    words = words_of([item.title, *item.tags])
+    return (
+        selection.source_id in (None, *(sighting.source_id for sighting in item.sources))
+        and set(selection.tags) <= set(item.tags)
+        and set(selection.words) <= words
+    )
+
+
+def an_item(number: int, *, source_id: str = "so", arrived_at: datetime | None = None, **more: object) -> Item:
+    """The item of this number; numbers are their order in the stream."""
+    stamp_us = START_US + number * 10
+    given: dict[str, object] = {
+        "id": f"{number:056x}",
+        "title": f"Question {number}",
+        "link": f"https://example.com/questions/{number}",
+        "author": f"asker{number}",
+        "fetched_us": stamp_us,
+        "changed_us": stamp_us,
+        "arrived_at": arrived_at or datetime.now(UTC),
+        "sources": (Sighting(source_id=source_id, fetched_us=stamp_us),),
+    }
+    return Item(**{**given, **more})  # type: ignore[arg-type]
+
+
+def a_source(
+    source_id: str = "so", *, name: str = "Stack Overflow", active: bool = True, **looks: object
+) -> WatchedSource:
+    """A watched source; what is not given of its looks is as if it had never been looked at."""
+    source = Source(id=source_id, name=name, url=f"https://{source_id}.example.com/feeds", every_s=30.0)
+    return WatchedSource(source=source, looks=Looks(**looks), active=active)  # type: ignore[arg-type]
