@@ -34,7 +34,8 @@ class Entry:
 
     `link` is absolute http(s) or None; `guid` is what the document itself calls the entry, or None. `title` and
     `author` are plain text, `summary` is sanitised HTML, each "" where there is none. `published` and `updated`
-    are the feed's own words, None where absent or beyond belief: for display, never for order.
+    are the feed's own words, None where absent or beyond belief: for display, never for order. `score` (votes) and
+    `comments` (how many) change all the time and say nothing of what the entry is.
     """
 
     title: str = ""
@@ -45,6 +46,10 @@ class Entry:
     tags: tuple[str, ...] = ()
     published: datetime | None = None
     updated: datetime | None = None
+    thumbnail: str | None = None
+    comments_link: str | None = None
+    score: int | None = None
+    comments: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +57,8 @@ class Page:
     """One document of a source, parsed: its entries in document order.
 
     `next` is the URL of the following page (older entries) if the document names one. `recovered`: the strict
-    parser refused the document, and the entries are what a forgiving one could read.
+    parser refused the document, and the entries are what a forgiving one could read. `truncated`: its end is missing,
+    and the entries are those that had arrived whole.
     """
 
     entries: tuple[Entry, ...]
@@ -61,6 +67,7 @@ class Page:
     next: str | None = None
     encoding: str | None = None
     recovered: bool = False
+    truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
