@@ -136,8 +136,8 @@ class Outcome:
     """How one poll of one source went; a failure is a value like any other.
 
     `new` holds the items stored, oldest first; `sighted` counts known items that this source shows for the first
-    time, `edited` those whose text changed. `error` is one line for the user, None on success. `remembered` None:
-    what was remembered before still holds.
+    time, `edited` those whose text changed. `error` is one line for the user, None on success. `remembered` and
+    `identity` (the rule by which entries got their ids) None: what held before still holds.
     """
 
     new: tuple[Item, ...] = ()
@@ -146,6 +146,7 @@ class Outcome:
     error: str | None = None
     retry_after_s: float | None = None
     remembered: Remembered | None = None
+    identity: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -175,12 +176,14 @@ class Looks:
 class WatchedSource:
     """A source, how it fares, and the lease under which it is polled right now (None: nobody is at it).
 
-    `active` False: the sources file does not name it any more; its items stay.
+    `identity` is the rule by which its entries get their ids, None before the first one. `active` False: the sources
+    file does not name it any more; its items stay.
     """
 
     source: Source
     looks: Looks = Looks()
     remembered: Remembered = Remembered()
+    identity: str | None = None
     lease: str | None = None
     active: bool = True
 

@@ -142,7 +142,8 @@ def _check_kind(value: object) -> str | None:
     return None if value == "feed" else "must be 'feed'"
 
 
-def _check_url(value: object) -> str | None:
+def check_url(value: object) -> str | None:
+    """What is wrong with the address of a source, None if it can be used."""
     if mistake := _check_text(value, _URL_MAX):
         return mistake
     try:
@@ -181,7 +182,7 @@ def _check_tags(value: object) -> str | None:
 _KEYS: dict[str, Callable[[object], str | None]] = {
     "name": _check_name,
     "kind": _check_kind,
-    "url": _check_url,
+    "url": check_url,
     "every": _check_every,
     "group": _check_name,
     "in_flight": _check_count,

@@ -11,7 +11,7 @@ Whether an entry is the same as another is not decided here: ids come in.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -31,7 +31,7 @@ _Document = dict[str, Any]
 # users' feeds, which ends at the same number).
 SUMMARY_EDITS_MAX = 24
 
-_SHOWN = ("title", "link", "author", "summary", "tags", "published", "updated")
+_ENTRY_FIELDS = tuple(field.name for field in fields(Entry))
 _NOT_FOR_INDEXES = {"words": 0, "labels": 0}
 _DUPLICATE_KEY = 11000
 
@@ -118,6 +118,10 @@ class Items:
             self._clock.raise_to(newest["changed"] if newest else 0)
 
     # -- reading
+
+    def get(self, ids: Iterable[str]) -> dict[str, Entry]:
+        """The entries that are stored under these ids, by id."""
+        return {item_id: _entry(document) for item_id, document in self._known(ids).items()}
 
     def newest(self, selection: Selection, *, limit: int, before_us: int | None = None) -> Update:
         """The newest `limit` items of a selection, below `before_us` if given; `more` means older ones exist."""
@@ -282,7 +286,7 @@ def _published(pair: tuple[str, Entry]) -> datetime:
 
 
 def _shown(entry: Entry) -> _Document:
-    shown = {name: _plain(getattr(entry, name)) for name in _SHOWN}
+    shown = {name: _plain(getattr(entry, name)) for name in _ENTRY_FIELDS}
     return {**shown, **_found_by(shown)}
 
 
@@ -317,18 +321,22 @@ def _wanted(selection: Selection) -> _Document:
     return wanted
 
 
+def _entry(document: Mapping[str, Any]) -> Entry:
+    return Entry(**_entry_fields(document))
+
+
 def _item(document: Mapping[str, Any]) -> Item:
     return Item(
+        **_entry_fields(document),
         id=document["_id"],
-        title=document["title"],
-        link=document["link"],
-        author=document["author"],
-        summary=document["summary"],
-        tags=tuple(document["tags"]),
-        published=document["published"],
-        updated=document["updated"],
         fetched_us=document["fetched"],
         changed_us=document["changed"],
         arrived_at=document["arrived_at"],
         sources=tuple(Sighting(source_id=seen["id"], fetched_us=seen["fetched"]) for seen in document["sources"]),
     )
+
+
+def _entry_fields(document: Mapping[str, Any]) -> _Document:
+    # what a document of an older version lacks has its default
+    found = {name: document[name] for name in _ENTRY_FIELDS if name in document}
+    return {**found, "tags": tuple(found["tags"])}

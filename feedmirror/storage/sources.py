@@ -139,6 +139,8 @@ def _how_it_went(outcome: Outcome) -> _Document:
     }
     if outcome.remembered is not None:
         change["remembered"] = {"$literal": asdict(outcome.remembered)}
+    if outcome.identity is not None:
+        change["identity"] = {"$literal": outcome.identity}
     if arrived := len(outcome.new) + outcome.sighted:
         change["looks.last_new_at"] = "$$NOW"
         change["looks.items"] = {"$add": [{"$ifNull": ["$looks.items", 0]}, arrived]}
@@ -187,6 +189,7 @@ def _watched(document: Mapping[str, Any]) -> WatchedSource:
         source=Source(id=document["_id"], **{**described, "tags": tuple(described["tags"])}),
         looks=Looks(next_at=document["due_at"] if document["active"] else None, **looks),
         remembered=Remembered(**{**remembered, "validators": Validators(**remembered.get("validators", {}))}),
+        identity=document.get("identity"),
         lease=document["lease"],
         active=document["active"],
     )

@@ -1,0 +1,66 @@
+# make run     the whole system, set up on first use        make test   every check there is
+# make demo    the same, on an invented feed                make db     the bundled MongoDB alone
+# make serve, bench, lock, screenshot, format, clean: see CONTRIBUTING.md
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+
+# The first Python that is new enough; name another with make PYTHON=...
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && exit; done; echo python3)
+
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PYTHONUNBUFFERED := 1
+INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
+
+.PHONY: run demo db test check format lock clean
+
+run: preflight-serve $(VENV)/.run
+	@python -m feedmirror.mongod honcho start --port "$${PORT:-8080}"
+
+demo: preflight-serve $(VENV)/.run
+	@FEEDMIRROR_DATA="$${FEEDMIRROR_DATA:-data/demo}" FEEDMIRROR_SOURCES="$${FEEDMIRROR_DATA:-data/demo}/sources.toml" \
+	python -m feedmirror.mongod honcho --procfile Procfile.demo start --port "$${PORT:-8080}"
+
+db: preflight $(VENV)/.run
+	@python -m feedmirror.mongod
+
+test: preflight $(VENV)/.test
+	@tests/install-browser
+	ruff check
+	ruff format --check
+	mypy
+	pytest
+
+format: $(VENV)/.test
+	ruff check --fix
+	ruff format
+
+.PHONY: preflight preflight-serve
+preflight:
+	@$(PYTHON) feedmirror/preflight.py
+preflight-serve:
+	@$(PYTHON) feedmirror/preflight.py serve
+
+# The stamps are as new as what they were made from, so a second `make run` installs nothing.
+$(VENV)/.run: requirements/run.txt
+	@echo "Installing what Feedmirror needs into $(VENV) (once, about a minute)"
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(INSTALL) -r $<
+	@touch $@
+
+$(VENV)/.test: requirements/test.txt $(VENV)/.run
+	@echo "Installing what the tests need into $(VENV)"
+	@$(INSTALL) -r $<
+	@touch $@
+
+# Pins every dependency with its hashes, for every Python and platform at once.
+lock:
+	uv pip compile setup.cfg --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--quiet --output-file requirements/run.txt
+	uv pip compile setup.cfg --extra test --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --quiet --output-file requirements/test.txt
+
+clean:
+	rm -rf $(VENV) build

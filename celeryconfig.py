@@ -1,0 +1,46 @@
+"""Celery's settings. Whatever differs from Celery's default says why.
+
+Where the broker is comes from the environment, see `broker_settings`: it may be asked only when it is needed, since
+one pass by hand has no broker at all.
+"""
+
+from typing import Any
+
+from feedmirror.config import Settings
+
+# The broker may start after the worker, and may be away for as long as it likes.
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None
+
+# Nobody asks for results: what a task did stands in MongoDB.
+task_ignore_result = True
+
+# A batch may be delivered twice without harm (its claim works once), and must outlive a pool child that dies.
+task_acks_late = True
+task_reject_on_worker_lost = True
+worker_prefetch_multiplier = 1
+
+# The worker's own lines are few (see stack_scrap.py); one of ours must not be cut into them.
+worker_redirect_stdouts = False
+
+# No schedule file: the one entry below is all there is to remember.
+beat_scheduler = "celery.beat:Scheduler"
+beat_max_loop_interval = 1
+beat_schedule = {
+    "look for what is due every second": {
+        "task": "feedmirror.poll_due",
+        "schedule": 1.0,
+        # A look that could not start in time is no use, the next one finds the same. Not less, because machines
+        # whose clocks differ by more than this would drop every look.
+        "options": {"expires": 30},
+    }
+}
+
+
+def broker_settings(settings: Settings) -> dict[str, Any]:
+    """The broker: CELERY_BROKER_URL, else the MongoDB that keeps the items."""
+    url = settings.celery_broker_url
+    if not url.startswith("mongodb"):
+        return {"broker_url": url}
+    # kombu asks MongoDB once a second for messages, and a poll takes two of them
+    return {"broker_url": url, "broker_transport_options": {"polling_interval": 0.2}}

@@ -1,0 +1,42 @@
+"""Keeps the stored sources in step with the sources file, which is read when it changes.
+
+What a source is polled for, and when, is not known here.
+"""
+
+import logging
+from pathlib import Path
+
+from feedmirror.sources_file import read_sources
+from feedmirror.storage import Storage
+
+log = logging.getLogger(__name__)
+
+
+class SourcesWatch:
+    """Remembers which state of the file was read last."""
+
+    def __init__(self) -> None:
+        self._read: tuple[int, int, int] | None = None
+
+    def refresh(self, storage: Storage, path: Path) -> None:
+        """Read the file if it is not what it was; raises ConfigError if it was never there.
+
+        A file that vanishes later leaves everything as it is: an editor may be about to put it back.
+        """
+        state = _state(path)
+        if state == self._read or (state is None and self._read):
+            return
+        file = read_sources(path)
+        for mistake in file.mistakes:
+            log.warning("%s", mistake)
+        storage.sources.synchronise(file.sources, file.mistakes)
+        log.info("%s: %d sources", path.name, len(file.sources))
+        self._read = state
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

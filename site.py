@@ -1,0 +1,38 @@
+"""The web process: `python site.py`.
+
+Started by name, never imported: the standard library has a `site` of its own.
+"""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+
+# A page must learn within seconds that MongoDB is away.
+TIMEOUT_S = 4
+
+
+def main() -> None:
+    """Serve the page and the stream until told to end."""
+    from feedmirror.config import Settings
+    from feedmirror.db import Connection
+    from feedmirror.errors import ConfigError
+    from feedmirror.storage import Storage
+    from feedmirror.web.app import make_app
+    from feedmirror.web.server import serve
+
+    try:
+        settings = Settings.from_environ()
+        connection = Connection(settings.database_uri, timeout_s=TIMEOUT_S)
+        application = make_app(
+            lambda: Storage(connection.database()).prepare(),
+            static_dir=ROOT / "static",
+            templates_dir=ROOT / "templates",
+        )
+        serve(application, settings.host, settings.port)
+    except ConfigError as error:
+        sys.exit("\n".join(f"feedmirror: {mistake}" for mistake in error.mistakes))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""The Celery app, and the scraper for one pass by hand.
+
+    celery -A stack_scrap worker -B --loglevel=INFO     poll for ever
+    python stack_scrap.py [URL ...]                     one pass over the sources, or over these feeds
+
+Tasks are thin: they take ids, call the library, and may run twice. What is due is read from MongoDB each time.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from celery import Celery
+from celery.signals import after_setup_logger, worker_process_shutdown
+from pymongo.errors import PyMongoError
+
+import celeryconfig
+from feedmirror import mongod
+from feedmirror.config import Settings
+from feedmirror.db import Connection
+from feedmirror.errors import ConfigError, FeedmirrorError
+from feedmirror.models import Item, Outcome, Source
+from feedmirror.poll import Poller
+from feedmirror.sources_file import check_url, source_id
+from feedmirror.sources_watch import SourcesWatch
+from feedmirror.storage import Storage
+from feedmirror.storage.sources import Claim
+
+# How long a worker waits for MongoDB within one operation: long enough for a restart to pass unnoticed.
+_TIMEOUT_S = 25
+
+app = Celery("stack_scrap")
+app.config_from_object(celeryconfig)
+
+
+@app.add_defaults
+def _broker() -> dict[str, Any]:
+    try:
+        return celeryconfig.broker_settings(Settings.from_environ())
+    except ConfigError as error:
+        sys.exit(f"feedmirror: {error}")
+
+
+_connection = Connection(lambda: Settings.from_environ().database_uri, timeout_s=_TIMEOUT_S)
+_sources_watch = SourcesWatch()
+
+
+def _storage() -> Storage:
+    return Storage(_connection.database()).prepare()
+
+
+@app.task(name="feedmirror.poll_due")
+def poll_due() -> None:
+    """Claim every source that is due, and hand them out in batches."""
+    settings, storage = Settings.from_environ(), _storage()
+    _sources_watch.refresh(storage, settings.sources_path)
+    for claim in Poller(storage, settings).claim_due():
+        poll_batch.apply_async((claim.lease, list(claim.source_ids)), expires=settings.lease_s)
+
+
+@app.task(name="feedmirror.poll_batch")
+def poll_batch(lease: str, source_ids: list[str]) -> None:
+    """Poll sources that were claimed under this lease."""
+    claim = Claim(lease, tuple(source_ids))
+    for _ in Poller(_storage(), Settings.from_environ()).poll_claimed(claim):
+        pass
+
+
+@after_setup_logger.connect
+def _say_only_what_happened(**_: object) -> None:
+    """A look for what is due is no event: Celery would print four lines for it every second."""
+    for name in ("celery.app.trace", "celery.beat", "celery.worker.strategy"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@worker_process_shutdown.connect
+def _disconnect(**_: object) -> None:
+    _connection.close()
+
+
+# -- one pass by hand
+
+
+def questions(*urls: str) -> list[Item]:
+    """Look at every source now, or at the feeds under these URLs; store, and return what is new, oldest first.
+
+    Without a broker, whether due or not. Sources that fail are logged as warnings, and the others go on.
+    """
+    return [item for _, outcome in one_pass(urls) for item in outcome.new]
+
+
+def one_pass(urls: Sequence[str]) -> list[tuple[Source, Outcome]]:
+    """Look at every source now, or at the feeds under these URLs, and say how each one fared.
+
+    The URLs are the operator's own, so they may lead to private addresses.
+    """
+    with _database():
+        settings, storage = Settings.from_environ(), _storage()
+        named = {source.id: source for source in _named(storage, settings, urls)}
+        claim = storage.sources.claim_now(named, lease_s=settings.lease_s)
+        outcomes = Poller(storage, settings).poll_claimed(claim)
+        return [(named[name], outcome) for name, outcome in outcomes]
+
+
+def _named(storage: Storage, settings: Settings, urls: Sequence[str]) -> list[Source]:
+    """The sources under these URLs, which may be none of the sources file; all of the file's if there are none."""
+    if not urls:
+        SourcesWatch().refresh(storage, settings.sources_path)
+        return [watched.source for watched in storage.sources.all() if watched.active]
+    if mistakes := [f"{url}: {mistake}" for url in urls if (mistake := check_url(url))]:
+        raise ConfigError(mistakes)
+    known = {watched.source.url: watched.source for watched in storage.sources.all()}
+    unknown = [Source(id=source_id(url), name=url, url=url, private=True) for url in urls if url not in known]
+    for source in unknown:
+        storage.sources.add(source)
+    return [*(known[url] for url in urls if url in known), *unknown]
+
+
+@contextmanager
+def _database() -> Iterator[None]:
+    """A MongoDB for the time of a pass: the one that is named or runs already, else the bundled one."""
+    settings = Settings.from_environ()
+    if settings.mongodb_uri:
+        yield
+        return
+    with mongod.running(settings):
+        yield
+        _connection.close()
+
+
+def main(urls: Sequence[str]) -> int:
+    """Print what one pass brought; 1 if nothing could be read."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("feedmirror.poll").setLevel(logging.ERROR)  # how each source fared is printed below
+    try:
+        fared = one_pass(urls)
+    except (FeedmirrorError, PyMongoError) as error:
+        print(f"feedmirror: {error}", file=sys.stderr)
+        return 1
+    for source, outcome in fared:
+        if outcome.error:
+            print(f"{source.name}: {outcome.error}", file=sys.stderr)
+        for item in outcome.new:
+            print(f"{source.name}: {item.title}\n    {item.link or item.id}")
+    print(f"{sum(len(outcome.new) for _, outcome in fared)} new from {len(fared)} sources", file=sys.stderr)
+    return 0 if any(outcome.ok for _, outcome in fared) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
