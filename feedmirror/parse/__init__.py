@@ -1,0 +1,61 @@
+"""Bytes in, a Page of entries out: RSS 0.90 to 2.0, RSS 1.0, Atom 0.3 and 1.0, JSON Feed 1.0 and 1.1.
+
+    parse(body) ── `{` first ──> json_feed ───────────────────┐
+       └─ xml.read(body) ──> tree ── root's name ──> atom, rss ┴─> Page
+
+The format is decided by what the document holds, never by its Content-Type. Knows nothing of HTTP, of storage, or of
+what an entry's id will be.
+
+    encoding   which characters the bytes are          names    short names for tags, whatever the namespace
+    repair     text that is nearly XML                 fields   the children of one element
+    xml        bytes to tree, strictly or forgivingly  modules  Dublin Core, Media RSS, iTunes and the like
+    html       sanitising, and HTML as text            dates    points in time
+    links      absolute http(s) addresses              limits   how long the parts of an entry may be
+"""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from feedmirror.errors import ParseError
+from feedmirror.models import Page
+from feedmirror.parse import atom, json_feed, rss, xml
+from feedmirror.parse.dates import DateReader
+from feedmirror.parse.fields import Reading
+from feedmirror.parse.names import ATOM, RSS, Names, split_tag
+
+_FAMILIES = {"feed": ATOM, "entry": ATOM, "rss": RSS, "rdf": RSS, "channel": RSS}
+_READERS = {ATOM: atom.read, RSS: rss.read}
+
+_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*[\[{]")
+
+
+def parse(body: bytes, *, url: str, content_type: str = "") -> Page:
+    """The entries of a document, in its order.
+
+    `url`: where it came from, for relative links; "" where that is nowhere. Raises ParseError, and nothing else, for
+    what is no feed; the text says what it is instead.
+    """
+    if not body.strip():
+        raise ParseError("the document is empty")
+    dates = DateReader(datetime.now(UTC))
+    if _JSON.match(body):
+        return json_feed.read(body, content_type, url, dates)
+    return _from_xml(xml.read(body, content_type, url), url, dates, has_base=b"base" in body)
+
+
+def _from_xml(tree: xml.Tree, url: str, dates: DateReader, *, has_base: bool) -> Page:
+    local = split_tag(tree.root.tag)[1].lower()
+    family = _FAMILIES.get(local)
+    if family is None:
+        raise ParseError(_not_a_feed(local))
+    own_tags = [tree.root.tag, *(child.tag for child in tree.root.iterchildren("{*}channel"))]
+    reading = Reading(url=url, names=Names(family, *own_tags), dates=dates, has_base=has_base)
+    page = _READERS[family](tree.root, reading)
+    return replace(page, encoding=tree.encoding, recovered=tree.recovered, truncated=tree.truncated)
+
+
+def _not_a_feed(local: str) -> str:
+    if local == "html":
+        return "an HTML page, not a feed"
+    return f"XML, but no feed: its root is <{local[:40]}>"

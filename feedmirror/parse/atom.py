@@ -1,0 +1,158 @@
+"""Atom 1.0 (RFC 4287) and its draft 0.3, which is still published.
+
+Knows Atom's elements; how markup sits in them, and what other modules add, is read by `fields` and `modules`.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterator
+
+from feedmirror.models import Entry, Page
+from feedmirror.parse import html, modules
+from feedmirror.parse.fields import Fields, Reading, markup_in, text_in
+from feedmirror.parse.limits import author_of, guid_of, title_of
+from feedmirror.parse.xml import Element
+
+_TEXT_TYPES = frozenset({"", "text", "text/plain"})
+_HTML_TYPES = frozenset({"html", "xhtml", "text/html", "application/xhtml+xml", "text/xhtml", "xml", "text/xml"})
+# RFC 4287, 4.2.7.2: a relation may be written as the address of its registration.
+_REGISTRY = "http://www.iana.org/assignments/relation/"
+
+
+def read(root: Element, reading: Reading) -> Page:
+    """The page that an Atom document is: a feed, or a single entry (RFC 4287, 2)."""
+    feed = Fields(root, reading)
+    alone = reading.names[root.tag] == "entry"
+    elements = [root] if alone else feed.all("entry")
+    inherited = "" if alone else authors(feed)
+    entries = (_entry(Fields(element, reading), inherited) for element in elements)
+    return Page(
+        entries=tuple(entries),
+        format="atom 0.3" if _is_draft(root) else "atom 1.0",
+        title="" if alone else title_of(title(feed.first("title"))),
+        next=next_page(feed, "link"),
+    )
+
+
+def _is_draft(root: Element) -> bool:
+    return "purl.org/atom/ns" in root.tag or root.get("version") == "0.3"
+
+
+def _entry(fields: Fields, inherited_author: str) -> Entry:
+    guid = fields.text("id")
+    return Entry(
+        title=title_of(title(fields.first("title", "media:title"))),
+        link=_link(fields, guid),
+        guid=guid_of(guid),
+        author=author_of(authors(fields) or _source_authors(fields) or inherited_author),
+        summary=_summary(fields),
+        tags=modules.tags(map(_tag, fields.all("category")), fields),
+        published=fields.date("published", "issued", "created", "dcterms:issued", "dc:date"),
+        updated=fields.date("updated", "modified", "dcterms:modified"),
+        **modules.extras(fields),
+    )
+
+
+def _tag(category: Element) -> str:
+    return category.get("term") or category.get("label") or text_in(category)
+
+
+def title(element: Element | None) -> str:
+    """A title as plain text, whatever type it claims (RFC 4287, 3.1)."""
+    if element is None:
+        return ""
+    is_html, text = _construct(element)
+    return html.text_of(text) if is_html else html.one_line(text)
+
+
+def summary(element: Element, base: str) -> str:
+    """A text construct as sanitised HTML."""
+    is_html, text = _construct(element)
+    return html.clean(text, base) if is_html else html.from_text(text)
+
+
+def _summary(fields: Fields) -> str:
+    for element in fields.all("summary", "content", "media:description"):
+        if text := summary(element, fields.base(element)):
+            return text
+    if fields.extended:
+        for group in fields.all("media:group"):
+            return _summary(fields.within(group))
+    return ""
+
+
+def _construct(element: Element) -> tuple[bool, str]:
+    """Whether a text construct is HTML, and what stands in it."""
+    kind = (element.get("type") or "").strip().lower()
+    if len(element) > 0:
+        # markup that was not escaped, whatever the type says
+        return True, markup_in(element)
+    text = element.text or ""
+    if element.get("mode") == "base64":
+        text = _from_base64(text)
+    elif kind not in _TEXT_TYPES and kind not in _HTML_TYPES and not kind.startswith("text/"):
+        # a picture or a program (RFC 4287, 4.1.3.3), or a draft's own word for text
+        return False, text if _is_media_type(kind) is False else ""
+    return kind in _HTML_TYPES, text
+
+
+def _is_media_type(kind: str) -> bool:
+    return "/" in kind
+
+
+def _from_base64(text: str) -> str:
+    try:
+        return base64.b64decode(text).decode("utf-8", "replace")
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def authors(fields: Fields) -> str:
+    """The names of those who wrote it, with commas between."""
+    names = [name for person in fields.all("author") if (name := _name(fields.within(person)))]
+    if not names:
+        return modules.creator(fields) if fields.extended else ""
+    return names[0] if len(names) == 1 else ", ".join(dict.fromkeys(names))
+
+
+def _source_authors(fields: Fields) -> str:
+    # RFC 4287, 4.2.1: the source that the entry was copied from comes before the feed that it stands in
+    source = fields.first("source")
+    return "" if source is None else authors(fields.within(source))
+
+
+def _name(person: Fields) -> str:
+    # the last is not allowed, and common: the name without an element of its own
+    return person.text("name", "email") or html.one_line(person.element.text or "")
+
+
+def _link(fields: Fields, guid: str) -> str | None:
+    """Where the entry can be read: its alternate link, the HTML one if there are several."""
+    candidates = [element for element in fields.all("link") if relation(element) == "alternate"]
+    if len(candidates) > 1:
+        candidates.sort(key=lambda element: "html" not in element.get("type", "text/html"))
+    for element in candidates:
+        if link := fields.link(element.get("href") or element.text, element):
+            return link
+    return fields.permanent(guid)
+
+
+def relation(element: Element) -> str:
+    """How a link's target relates to the feed or entry; without a word, as its alternate."""
+    return (element.get("rel") or "alternate").strip().lower().removeprefix(_REGISTRY)
+
+
+def next_page(fields: Fields, name: str) -> str | None:
+    """The page with the entries before these (RFC 5005, 3 and 4)."""
+    links = list(fields.all(name))
+    for wanted in ("next", "prev-archive"):
+        for element in links:
+            if relation(element) == wanted and (link := fields.link(element.get("href"), element)):
+                return link
+    return None
+
+
+def links(fields: Fields, name: str, wanted: str) -> Iterator[str]:
+    for element in fields.all(name):
+        if relation(element) == wanted and (link := fields.link(element.get("href"), element)):
+            yield link

@@ -1,0 +1,99 @@
+"""What the extension modules say about an entry, the same in Atom and in RSS.
+
+Dublin Core, Media RSS, iTunes, Slash, WFW, Atom Threading and Atom Rank. Knows nothing of the formats around them.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import TypedDict
+
+from feedmirror.parse import html
+from feedmirror.parse.fields import Fields, text_in
+from feedmirror.parse.xml import Element
+
+# More than anybody reads, and enough for a feed that lists keywords; a hostile one must not fill a document.
+MAX_TAGS = 100
+MAX_TAG_LENGTH = 200
+# Ten digits: beyond any count of votes or comments, and within what MongoDB and JavaScript keep exactly.
+_MAX_DIGITS = 10
+
+_TAG_TEXTS = ("dc:subject", "media:category")
+_TAG_LISTS = ("media:keywords", "itunes:keywords")
+
+
+def tags(own: Iterable[str], fields: Fields) -> tuple[str, ...]:
+    """The entry's own tags and those of the modules, each once, in order."""
+    found = [*own, *_module_tags(fields)] if fields.extended else list(own)
+    return distinct(found)
+
+
+def distinct(tags: Iterable[str]) -> tuple[str, ...]:
+    """Tags as one keeps them: none empty, each once, in order."""
+    lines = (html.one_line(tag)[:MAX_TAG_LENGTH] for tag in tags)
+    return tuple(dict.fromkeys(line for line in lines if line))[:MAX_TAGS]
+
+
+def _module_tags(fields: Fields) -> Iterator[str]:
+    for element in fields.all(*_TAG_TEXTS):
+        yield text_in(element)
+    for element in fields.all("itunes:category"):
+        yield from _category_names(element)
+    for element in fields.all(*_TAG_LISTS):
+        yield from text_in(element).split(",")
+
+
+def _category_names(element: Element) -> Iterator[str]:
+    """Names of an iTunes category and of the ones within it."""
+    for category in element.iter():
+        yield category.get("text") or ""
+
+
+def creator(fields: Fields) -> str:
+    """Who made the entry, by the modules; several names with commas between."""
+    names = (html.one_line(text_in(element)) for element in fields.all("dc:creator", "itunes:author"))
+    return ", ".join(dict.fromkeys(name for name in names if name))
+
+
+class Extras(TypedDict, total=False):
+    """The fields of an entry that only modules give."""
+
+    thumbnail: str | None
+    comments_link: str | None
+    score: int | None
+    comments: int | None
+
+
+def extras(fields: Fields) -> Extras:
+    """What the modules know beyond the formats' own fields."""
+    if not fields.extended:
+        return {}
+    return {
+        "thumbnail": thumbnail(fields),
+        "score": whole_number(fields.text("re:rank")),
+        "comments": whole_number(fields.text("slash:comments", "thr:total")),
+    }
+
+
+def thumbnail(fields: Fields) -> str | None:
+    """The address of a picture of the entry: a thumbnail if there is one, else a picture among its media."""
+    media = [fields, *(fields.within(group) for group in fields.all("media:group", "media:content"))]
+    for level in media:
+        for element in level.all("media:thumbnail"):
+            if link := level.link(element.get("url") or text_in(element), element):
+                return link
+    for level in media:
+        for element in (*level.all("media:content"), *level.all("enclosure")):
+            if _is_picture(element) and (link := level.link(element.get("url"), element)):
+                return link
+    image = fields.first("itunes:image")
+    return None if image is None else fields.link(image.get("href"), image)
+
+
+def _is_picture(element: Element) -> bool:
+    return element.get("medium") == "image" or element.get("type", "").startswith("image/")
+
+
+def whole_number(text: str) -> int | None:
+    digits = text.removeprefix("-").removeprefix("+")
+    if not digits.isascii() or not digits.isdigit() or len(digits) > _MAX_DIGITS:
+        return None
+    return int(text)

@@ -1,0 +1,111 @@
+"""Mends the text of a document that is nearly XML, so that less is left to a forgiving parser's imagination.
+
+A forgiving parser drops what it does not understand: `&nbsp;`, and everything behind an unescaped `&`. Here such
+things become what their author meant. Works on text alone; knows neither parsers nor what the elements mean, except
+which of them repeat.
+"""
+
+import re
+from html.entities import html5
+
+# Long enough for any name or phrase; a longer replacement could blow a document up.
+MAX_ENTITY = 100
+MAX_ENTITIES = 500
+
+_START = re.compile(r"<(?:\?xml\s|(?:[\w.-]+:)?(?:rss|feed|rdf|channel)[\s>/])", re.IGNORECASE)
+_DECLARATION = re.compile(r"\s*<\?xml\b[^>]*>")
+_DOCTYPE = re.compile(r"<!DOCTYPE\b[^<>\[\]]*(?:\[(?P<inside>.*?)\]\s*)?>", re.IGNORECASE | re.DOTALL)
+_ENTITY = re.compile(r"""<!ENTITY\s+([A-Za-z_][\w.-]*)\s+(?:"([^"<&%]*)"|'([^'<&%]*)')\s*>""")
+_CHARACTER_ENTITY = re.compile(
+    r"""<!ENTITY\s+([A-Za-z_][\w.-]*)\s+["'](?:&#38;)?(?:&\#38;)?(&?\#x?[0-9a-fA-F]+;)["']\s*>"""
+)
+# What no XML document may hold (XML 1.0, 2.2), lone halves of surrogate pairs among it.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+# A CDATA section is taken whole, so that nothing within it is touched.
+_AMPERSAND = re.compile(
+    r"<!\[CDATA\[.*?(?:\]\]>|\Z)|&(?:\#(?P<decimal>\d{1,7});|\#[xX](?P<hexadecimal>[0-9a-fA-F]{1,6});|(?P<name>\w{1,40});)?",
+    re.DOTALL,
+)
+_XML_NAMES = frozenset({"amp", "lt", "gt", "quot", "apos"})
+
+
+def has_doctype(head: bytes) -> bool:
+    """Whether these first bytes of a document hold a document type, which we never hand to a parser."""
+    return b"<!doctype" in head.lower()
+
+
+def without_doctype(text: str) -> str:
+    """The text without its document type; the entities that it declares in so many words are put in their places."""
+    doctype = _DOCTYPE.search(text)
+    if doctype is None:
+        return text
+    entities = _declared_entities(doctype["inside"] or "")
+    rest = text[: doctype.start()] + text[doctype.end() :]
+    return _with_entities(rest, entities) if "&" in rest else rest
+
+
+def mended(text: str) -> str:
+    """The text with what no XML parser would accept made good, as far as the meaning is plain."""
+    start = _START.search(text)
+    if start is not None:
+        text = text[start.start() :]
+    text = _DECLARATION.sub("", text, count=1)
+    return _AMPERSAND.sub(_as_xml, _FORBIDDEN.sub("", text))
+
+
+def cut_to_whole(text: str, root: str, repeated: str) -> str | None:
+    """A text that ends too early, up to its last whole entry; None where it does end with its root's end tag.
+
+    `root` and `repeated` are names as the document writes them, prefix included.
+    """
+    if re.search(rf"</{re.escape(root)}\s*>", text):
+        return None
+    ends = list(re.finditer(rf"</{re.escape(repeated)}\s*>", text))
+    return text[: ends[-1].end()] if ends else text[: _first(text, repeated)]
+
+
+def _first(text: str, repeated: str) -> int:
+    start = re.search(rf"<{re.escape(repeated)}[\s>]", text)
+    return start.start() if start else len(text)
+
+
+def _declared_entities(inside: str) -> dict[str, str]:
+    declared: dict[str, str] = {}
+    for entity in _ENTITY.finditer(inside):
+        value = entity[2] if entity[2] is not None else entity[3]
+        if len(value) <= MAX_ENTITY and len(declared) < MAX_ENTITIES:
+            declared.setdefault(entity[1], value)
+    return declared
+
+
+def _with_entities(text: str, entities: dict[str, str]) -> str:
+    def replaced(match: re.Match[str]) -> str:
+        name = match["name"]
+        if name is None or name in _XML_NAMES:
+            return match[0]
+        return entities.get(name) or _html_entity(name) or match[0]
+
+    return _AMPERSAND.sub(replaced, text)
+
+
+def _as_xml(match: re.Match[str]) -> str:
+    if match["decimal"]:
+        return _character(int(match["decimal"]))
+    if match["hexadecimal"]:
+        return _character(int(match["hexadecimal"], 16))
+    if match["name"]:
+        return match[0] if match["name"] in _XML_NAMES else _html_entity(match["name"]) or f"&amp;{match['name']};"
+    # a bare ampersand, or a CDATA section
+    return "&amp;" if match[0] == "&" else match[0]
+
+
+def _character(code: int) -> str:
+    """A reference to the character, or nothing for one that XML forbids."""
+    if code > 0x10FFFF or _FORBIDDEN.match(chr(code)):
+        return ""
+    return f"&#{code};"
+
+
+def _html_entity(name: str) -> str | None:
+    characters = html5.get(f"{name};")
+    return None if characters is None else "".join(f"&#{ord(character)};" for character in characters)

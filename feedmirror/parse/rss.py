@@ -1,0 +1,135 @@
+"""RSS 0.90 to 2.0 and RSS 1.0 (RDF): one family, one reader, because real feeds mix its members.
+
+Knows RSS's elements; how markup sits in them, and what other modules add, is read by `fields` and `modules`.
+"""
+
+import re
+
+from feedmirror.models import Entry, Page
+from feedmirror.parse import atom, html, modules
+from feedmirror.parse.fields import Fields, Reading, markup_in, text_in
+from feedmirror.parse.limits import author_of, guid_of, title_of
+from feedmirror.parse.names import split_tag
+from feedmirror.parse.xml import Element
+
+_RDF_ABOUT = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}about"
+_SUMMARIES = (
+    "description",
+    "content:encoded",
+    "summary",
+    "content",
+    "media:description",
+    "itunes:summary",
+    "itunes:subtitle",
+    "dcterms:abstract",
+    "dc:description",
+    "xhtml:body",
+    "xhtml:div",
+    "body",
+)
+_ATOM_SUMMARIES = ("atom:summary", "atom:content")
+# `editor@example.org (The Editor)`, as RSS 2.0 wants it, and `The Editor <editor@example.org>`
+_MAIL_AND_NAME = re.compile(r"\S+@\S+\s*\((?P<name>[^()]+)\)|(?P<name_first>[^<>]+?)\s*<\S+@\S+>")
+
+
+def read(root: Element, reading: Reading) -> Page:
+    """The page that an RSS document is. Items stand in the channel (2.0), beside it (1.0), or both."""
+    top = Fields(root, reading)
+    channel_element = top.first("channel")
+    channel = top if channel_element is None else top.within(channel_element)
+    reading.url = _base(channel, reading.url)
+    items = [*channel.all("item")] if channel is top else [*channel.all("item"), *top.all("item")]
+    for gathered in channel.all("items"):
+        items.extend(gathered.iterchildren("{*}item"))
+    return Page(
+        entries=tuple(_entry(Fields(item, reading)) for item in items),
+        format=_format(root),
+        title=title_of(_title(channel.first("title"))),
+        next=atom.next_page(channel, "atom:link"),
+    )
+
+
+def _base(channel: Fields, url: str) -> str:
+    """What relative links are relative to: the site, because a feed is often served from elsewhere."""
+    element = channel.first("link")
+    return url if element is None else channel.link(text_in(element), element) or url
+
+
+def _format(root: Element) -> str:
+    if split_tag(root.tag)[1].lower() == "rdf":
+        netscape = any("netscape.com/rdf" in (uri or "") for uri in root.nsmap.values())
+        return "rss 0.90" if netscape else "rss 1.0"
+    version = (root.get("version") or "").strip()
+    return f"rss {version}" if re.fullmatch(r"\d(\.\d{1,3}){0,2}", version) else "rss"
+
+
+def _entry(fields: Fields) -> Entry:
+    guid = (
+        fields.text("guid", "atom:id") or (fields.element.get(_RDF_ABOUT) or "").strip() or fields.text("dc:identifier")
+    )
+    return Entry(
+        title=title_of(_title(fields.first("title")) or _other_title(fields)),
+        link=_link(fields, guid),
+        guid=guid_of(guid),
+        author=author_of(_author(fields)),
+        summary=_summary(fields),
+        tags=modules.tags(map(text_in, fields.all("category")), fields),
+        published=fields.date("pubdate", "atom:published", "dcterms:issued", "dc:date", "dcterms:created"),
+        updated=fields.date("atom:updated", "dcterms:modified", "dc:date"),
+        **modules.extras(fields),
+    )
+
+
+def _title(element: Element | None) -> str:
+    """A title as text. RSS never said whether titles are HTML, and publishers do both."""
+    if element is None:
+        return ""
+    return html.text_of(text_in(element))
+
+
+def _other_title(fields: Fields) -> str:
+    if not fields.extended:
+        return ""
+    return atom.title(fields.first("atom:title")) or _title(fields.first("dc:title", "media:title", "itunes:title"))
+
+
+def _link(fields: Fields, guid: str) -> str | None:
+    for element in fields.all("link"):
+        if link := fields.link(text_in(element) or element.get("href"), element):
+            return link
+    if link := next(atom.links(fields, "atom:link", "alternate"), None):
+        return link
+    permalink = fields.first("guid")
+    if permalink is not None and permalink.get("isPermaLink", "true").strip().lower() == "false":
+        return None
+    return fields.permanent(guid)
+
+
+def _author(fields: Fields) -> str:
+    """Who wrote it: a name, where one is given beside the address."""
+    names = [_person(fields, element) for element in fields.all("author")]
+    if own := ", ".join(dict.fromkeys(filter(None, names))):
+        return own
+    if not fields.extended:
+        return ""
+    return modules.creator(fields) or ", ".join(
+        filter(None, (fields.within(author).text("atom:name", "atom:email") for author in fields.all("atom:author")))
+    )
+
+
+def _person(fields: Fields, element: Element) -> str:
+    if len(element) > 0:
+        return fields.within(element).text("name", "atom:name", "email", "atom:email")
+    text = html.one_line(element.text or "")
+    match = _MAIL_AND_NAME.fullmatch(text)
+    return text if match is None else (match["name"] or match["name_first"]).strip(" \"'")
+
+
+def _summary(fields: Fields) -> str:
+    for element in fields.all(*_SUMMARIES):
+        if summary := html.clean(markup_in(element), fields.base(element)):
+            return summary
+    for element in fields.all(*_ATOM_SUMMARIES):
+        if summary := atom.summary(element, fields.base(element)):
+            return summary
+    return ""

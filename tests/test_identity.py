@@ -1,0 +1,142 @@
+"""Which item an entry is."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from hashlib import sha224
+
+import pytest
+
+from feedmirror.identity import identify, settle
+from feedmirror.models import Entry
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def entry(number: int, **fields: object) -> Entry:
+    values: dict[str, object] = {
+        "title": f"Title {number}",
+        "link": f"https://example.org/{number}",
+        "guid": f"guid-{number}",
+        "published": NOON,
+    }
+    return Entry(**{**values, **fields})  # type: ignore[arg-type]
+
+
+def digest(*parts: str) -> str:
+    return sha224("\0".join(parts).encode()).hexdigest()
+
+
+def test_an_item_is_its_link_wherever_it_is_listed():
+    found = [identify([entry(1)], source_id=source).items for source in ("a", "b")]
+    assert found == [{digest("https://example.org/1"): entry(1)}] * 2
+
+
+@pytest.mark.parametrize(
+    ("rule", "entries", "ids"),
+    [
+        ("link", [], []),
+        ("link", [entry(1)], [digest("https://example.org/1")]),
+        # one entry without a link has its guid's id; the others keep theirs
+        ("link", [entry(1), entry(2, link=None)], [digest("https://example.org/1"), digest("s", "guid-2")]),
+        ("guid", [entry(1, link=None)], [digest("s", "guid-1")]),
+        (
+            "guid",
+            [entry(1, link="https://e.org/"), entry(2, link="https://e.org/")],
+            [digest("s", "guid-1"), digest("s", "guid-2")],
+        ),
+        (
+            "guid+link",
+            [entry(1, guid="g"), entry(2, guid="g"), entry(1, guid="h")],
+            [
+                digest("s", "g", "https://example.org/1"),
+                digest("s", "g", "https://example.org/2"),
+                digest("s", "h", "https://example.org/1"),
+            ],
+        ),
+        (
+            "digest",
+            [entry(1, guid="g", link=None), entry(2, guid="g", link=None)],
+            [digest("s", "Title 1", "2026-01-01T12:00:00+00:00"), digest("s", "Title 2", "2026-01-01T12:00:00+00:00")],
+        ),
+    ],
+)
+def test_the_rule_is_the_loosest_that_tells_all_entries_apart(rule: str, entries: list[Entry], ids: list[str]):
+    identified = identify(entries, source_id="s")
+    assert (identified.rule, list(identified.items)) == (rule, ids)
+
+
+def test_entries_that_differ_in_their_text_alone_are_both_kept():
+    twins = [Entry(summary="one"), Entry(summary="two")]
+    identified = identify(twins, source_id="s")
+    assert identified.rule == "content"
+    assert list(identified.items.values()) == twins
+
+
+def test_an_entry_repeated_is_one_item():
+    assert list(identify([entry(1), entry(2), entry(1)], source_id="s").items.values()) == [entry(1), entry(2)]
+
+
+def test_votes_do_not_make_another_item():
+    identified = identify([entry(1, score=1), entry(1, score=2)], source_id="s")
+    assert identified.rule == "link"
+    assert len(identified.items) == 1
+
+
+def test_of_two_revisions_the_latest_is_kept():
+    later = entry(1, updated=NOON.replace(hour=13))
+    for order in ([entry(1, updated=NOON), later], [later, entry(1, updated=NOON)]):
+        assert list(identify(order, source_id="s").items.values()) == [later]
+
+
+def test_the_rule_never_goes_back():
+    assert identify([entry(1)], source_id="s", rule="guid").rule == "guid"
+    assert identify([], source_id="s", rule="digest").rule == "digest"
+
+
+def test_an_unknown_rule_counts_as_none():
+    assert identify([entry(1)], source_id="s", rule="astrology").rule == "link"
+
+
+def shared(number: int) -> Entry:
+    return entry(number, link="https://example.org/")
+
+
+def test_a_change_of_rule_says_what_came_before():
+    identified = identify([shared(1), shared(2)], source_id="s", rule="link")
+    assert identified.rule == "guid after link"
+    again = identify([shared(2), shared(3)], source_id="s", rule=identified.rule)
+    assert again.rule == "guid after link"
+    assert again.former_ids == {digest("https://example.org/")}
+
+
+def test_a_source_that_never_had_another_rule_looks_nothing_up():
+    assert identify([shared(1), shared(2)], source_id="s").former_ids == frozenset()
+
+
+def test_a_change_of_rule_brings_no_old_item_back_and_hides_no_new_one():
+    link_id = digest("https://example.org/")
+    first = identify([shared(1)], source_id="s")
+    assert list(first.items) == [link_id]
+    changed = identify([shared(2), shared(1)], source_id="s", rule=first.rule)
+    settled = settle(changed, first.items)
+    assert settled.items == {digest("s", "guid-2"): shared(2), link_id: shared(1)}
+
+
+def test_an_old_item_is_recognised_by_title_and_time_where_its_guid_was_not_kept():
+    link_id = digest("https://example.org/")
+    changed = identify([shared(2), shared(1)], source_id="s", rule="link")
+    settled = settle(changed, {link_id: replace(shared(1), guid=None)})
+    assert set(settled.items) == {digest("s", "guid-2"), link_id}
+    assert settled.items[link_id] == shared(1)
+
+
+def test_two_claims_on_one_stored_item_that_nothing_decides_make_two_new_ones():
+    link_id = digest("https://example.org/")
+    changed = identify([shared(2), shared(1)], source_id="s", rule="link")
+    assert link_id not in settle(changed, {link_id: Entry(title="Another", link="https://example.org/")}).items
+
+
+def test_a_single_claim_holds_if_the_title_was_edited():
+    changed = identify([entry(1, title="Edited")], source_id="s", rule="guid after link")
+    old_id = digest("https://example.org/1")
+    assert list(settle(changed, {old_id: entry(1, guid=None)}).items) == [old_id]
