@@ -1,0 +1,481 @@
+/**
+ * Keeps the page current: asks /update again and again, and puts what is new on top.
+ *
+ *   poller ──▶ stream ──▶ row            one request at a time; items in, rows out
+ *      │          └─────▶ attention      pill, title of a hidden tab, what a screen reader says
+ *      └──▶ indicator                    live, reconnecting, paused
+ *   clock                                the server's time, never the browser's
+ *
+ * The server has drawn the page already. Everything here works on that markup: a row is a clone of the page's
+ * <template>, so that rows of the server and of the script cannot drift apart. Titles, names and tags are strangers'
+ * words and go in as text; only a summary, which the server has sanitised, goes in as HTML.
+ */
+(function ($, window, document) {
+  "use strict";
+
+  const SECOND = 1000;
+  const MINUTE = 60 * SECOND;
+  const HOUR = 60 * MINUTE;
+  const DAY = 24 * HOUR;
+
+  const LONGEST_PAUSE = MINUTE;
+  const SOURCES_INTERVAL = MINUTE;
+  const HIDDEN_FACTOR = 3; // a tab that nobody sees asks less often; the count in its title may lag a little
+  const NEAR_TOP = 60; // pixels; who has scrolled further is reading, and must not be moved
+
+  const feed = document.getElementById("feed");
+  const settings = {
+    interval: Number(feed.dataset.interval),
+    filters: feed.dataset.filters,
+    mostRows: Number(feed.dataset.most),
+  };
+  // An answer takes five seconds at most while the database is away; what takes this much longer hangs.
+  const patience = settings.interval + 5 * SECOND;
+  const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
+
+  /** The server's time. A browser's clock may be hours off, and then everything would be "just now". */
+  const clock = (function () {
+    let ahead = 0;
+    return {
+      set(date) {
+        const moment = Date.parse(date);
+        if (!Number.isNaN(moment)) ahead = moment - Date.now();
+      },
+      now: () => Date.now() + ahead,
+    };
+  })();
+
+  /** The same words as feedmirror/web/times.py. */
+  function ago(moment) {
+    const passed = clock.now() - moment;
+    if (passed < MINUTE) return "just now";
+    if (passed < HOUR) return Math.floor(passed / MINUTE) + " min ago";
+    if (passed < DAY) return Math.floor(passed / HOUR) + " h ago";
+    if (passed < 30 * DAY) return Math.floor(passed / DAY) + " d ago";
+    return new Date(moment).toISOString().slice(0, 10);
+  }
+
+  /** The text of a sanitised summary on one line, as feedmirror/web/excerpt.py cuts it. */
+  function excerpt(html) {
+    const spaced = html.replace(
+      /<br>|<\/(?:p|div|li|ul|ol|h[1-6]|pre|blockquote|tr|td|th|table|dt|dd|figure|figcaption)>/gi,
+      " $&",
+    );
+    // a document of its own: nothing in it is loaded or run
+    const text = new DOMParser().parseFromString(spaced, "text/html").body.textContent;
+    const letters = Array.from(text.trim().replace(/\s+/g, " ")); // whole characters, no halves of an emoji
+    return letters.length <= 400 ? letters.join("") : letters.slice(0, 400).join("").trimEnd() + "…";
+  }
+
+  function counted(number, noun) {
+    return number + " " + noun + (number === 1 ? "" : "s");
+  }
+
+  /** Makes the row of an item. */
+  const row = (function () {
+    const template = document.getElementById("row").content.querySelector("article");
+    let names = JSON.parse(document.getElementById("names").textContent);
+
+    function fillLink($link, href) {
+      // whatever else a link may be, it is not shown as one: javascript: and data: run where they are clicked
+      if (href && /^https?:\/\//i.test(href)) $link.attr("href", href);
+      else $link.removeAttr("href");
+    }
+
+    /** One clone of `$pattern` for each value, in its place. */
+    function repeat($pattern, values, fill) {
+      values.forEach(function (value) {
+        const $one = $pattern.clone();
+        fill($one, value);
+        $pattern.before($one, " ");
+      });
+      $pattern.remove();
+    }
+
+    function fillSummary($details, html) {
+      if (!html) return $details.remove();
+      $details.find(".excerpt").text(excerpt(html) || "…");
+      return $details.find(".full").html(html);
+    }
+
+    function make(item) {
+      const $row = $(template.cloneNode(true));
+      const stamp = item.fetched.toFixed(6);
+      $row.attr({ "data-id": item._id, "data-fetched": stamp, "aria-labelledby": "title-" + item._id });
+      $row.find("time").attr("datetime", item.arrived_at);
+      const $title = $row.find("h2").attr("id", "title-" + item._id).find("a");
+      $title.text(item.title || "Untitled");
+      fillLink($title, item.link);
+      repeat($row.find(".source"), item.sources, function ($source, id) {
+        $source.text(names[id] || id).attr("href", "/?source=" + encodeURIComponent(id));
+      });
+      if (item.author) $row.find(".author").text(item.author);
+      else $row.find(".author").remove();
+      repeat($row.find(".tags li"), item.tags, function ($tag, tag) {
+        $tag.find("a").text(tag).attr("href", "/?tag=" + encodeURIComponent(tag));
+      });
+      if (!item.tags.length) $row.find(".tags").remove();
+      fillSummary($row.find("details"), item.summary);
+      return $row[0];
+    }
+
+    return {
+      make,
+      setNames(others) {
+        names = others;
+      },
+    };
+  })();
+
+  /** Times say "2 min ago", and the reader's own date and time under the pointer. */
+  function tellTimes(container) {
+    $(container)
+      .find(".row > time")
+      .each(function () {
+        const moment = Date.parse(this.dateTime);
+        const text = ago(moment);
+        if (this.textContent !== text) this.textContent = text;
+        if (!this.dataset.told) {
+          this.title = new Date(moment).toLocaleString();
+          this.dataset.told = "yes";
+        }
+      });
+  }
+
+  /** Says that something is new, in the way that suits where the reader is. */
+  const attention = (function () {
+    const $pill = $("#pill");
+    const $news = $("#news");
+    const title = document.title;
+    let unseen = 0; // while the tab is hidden
+    let above = 0; // while the reader is further down
+
+    function show() {
+      document.title = unseen ? "(" + unseen + ") " + title : title;
+      $pill.text(above + " new").prop("hidden", !above);
+    }
+
+    function isAway() {
+      // who moves through the rows by keyboard is reading as well
+      return window.scrollY > NEAR_TOP || Boolean(feed.querySelector(".row:focus-visible, .row :focus-visible"));
+    }
+
+    $pill.on("click", function () {
+      feed.focus({ preventScroll: true });
+      window.scrollTo({ top: 0, behavior: calm.matches ? "auto" : "smooth" });
+      above = 0;
+      show();
+    });
+    $(window).on("scroll", function () {
+      if (above && window.scrollY <= NEAR_TOP) {
+        above = 0;
+        show();
+      }
+    });
+
+    return {
+      isAway,
+      call(items) {
+        if (document.hidden) unseen += items.length;
+        if (isAway()) above += items.length;
+        show();
+        $news.text(items.length === 1 ? "New: " + items[0].title : counted(items.length, "new item"));
+      },
+      seen() {
+        unseen = 0;
+        show();
+      },
+      say: (text) => $news.text(text),
+    };
+  })();
+
+  /** The rows of the page, newest first, each item once. */
+  const stream = (function () {
+    const known = new Map();
+    const $older = $("#older");
+    $(feed)
+      .children(".row")
+      .each(function () {
+        known.set(this.dataset.id, this);
+      });
+
+    /** Change the rows without moving what the reader looks at. */
+    function keepingPlace(change) {
+      const anchor = attention.isAway() ? firstInView() : null;
+      const before = anchor && anchor.getBoundingClientRect().top;
+      change();
+      if (anchor) window.scrollBy({ top: anchor.getBoundingClientRect().top - before, behavior: "instant" });
+    }
+
+    function firstInView() {
+      for (const one of feed.children) {
+        if (one.getBoundingClientRect().bottom > 0) return one;
+      }
+      return null;
+    }
+
+    /** Let go of the oldest rows, unless the reader is down there; "Older" leads to them. */
+    function dropOldest() {
+      let last = feed.lastElementChild;
+      const dropped = known.size > settings.mostRows && !isInReach(last);
+      while (known.size > settings.mostRows && !isInReach(last)) {
+        known.delete(last.dataset.id);
+        last.remove();
+        last = feed.lastElementChild;
+      }
+      if (dropped) leadToOlder();
+    }
+
+    function isInReach(one) {
+      return one.getBoundingClientRect().top < 2 * window.innerHeight;
+    }
+
+    function leadToOlder() {
+      const before = "before=" + feed.lastElementChild.dataset.fetched;
+      $older.attr("href", "/?" + [before, settings.filters].filter(Boolean).join("&")).prop("hidden", false);
+    }
+
+    return {
+      /** Put these items (newest first) on top; those already there are left alone. Returns the new ones. */
+      add(items) {
+        const fresh = items.filter((item) => !known.has(item._id));
+        if (!fresh.length) return fresh;
+        const added = document.createDocumentFragment();
+        fresh.forEach(function (item) {
+          const one = row.make(item);
+          $(one).addClass("fresh").one("animationend", () => $(one).removeClass("fresh"));
+          known.set(item._id, one);
+          added.append(one);
+        });
+        tellTimes(added);
+        feed.setAttribute("aria-busy", "true");
+        keepingPlace(() => feed.prepend(added));
+        feed.setAttribute("aria-busy", "false");
+        dropOldest();
+        return fresh;
+      },
+      leadToOlder,
+    };
+  })();
+
+  /** The small line at the top: is this live? */
+  const indicator = (function () {
+    const $live = $("#live").prop("hidden", false);
+    const $text = $live.find(".live-text");
+    let state = "connecting";
+    let checked = 0; // of the last success
+    let due = 0; // of the next attempt
+
+    function text() {
+      const now = Date.now();
+      const left = Math.max(0, Math.ceil((due - now) / SECOND));
+      const passed = Math.floor((now - checked) / SECOND);
+      switch (state) {
+        case "live":
+          return "Live, checked " + (passed < 1 ? "just now" : passed + " s ago");
+        case "reconnecting":
+          return "Reconnecting" + (left ? ", next try in " + left + " s" : "…");
+        case "paused":
+          return "Paused";
+        default:
+          return "Connecting…";
+      }
+    }
+
+    function show() {
+      $live.attr("data-state", state);
+      $text.text(text());
+    }
+
+    function become(next) {
+      if (next === state) return;
+      if (next === "reconnecting") attention.say("Connection lost, reconnecting");
+      if (next === "live" && state === "reconnecting") attention.say("Live again");
+      state = next;
+    }
+
+    return {
+      show,
+      live() {
+        become("live");
+        checked = Date.now();
+        show();
+      },
+      reconnecting(pause) {
+        become("reconnecting");
+        due = Date.now() + pause;
+        show();
+      },
+      paused() {
+        become("paused");
+        show();
+      },
+      resumed() {
+        become("connecting");
+        show();
+      },
+    };
+  })();
+
+  /** Asks for news: one request at a time, for ever. */
+  const poller = (function () {
+    let cursor = feed.dataset.cursor; // the server's own text, handed back untouched
+    let request = null;
+    let timer = null;
+    let failures = 0;
+    let paused = false;
+
+    function address() {
+      return "/update?" + ["timestamp=" + cursor, settings.filters].filter(Boolean).join("&");
+    }
+
+    /** Ask now; what is still under way is given up, so that there is never more than one. */
+    function ask(url) {
+      stop();
+      if (paused) return;
+      const mine = $.ajax({ url, dataType: "json", timeout: patience });
+      request = mine;
+      mine
+        .done((items, _, xhr) => request === mine && succeed(items, xhr))
+        .fail((xhr) => request === mine && fail(xhr));
+    }
+
+    function stop() {
+      const running = request;
+      request = null;
+      window.clearTimeout(timer);
+      if (running) running.abort();
+    }
+
+    function askLater(pause) {
+      timer = window.setTimeout(() => ask(address()), pause);
+    }
+
+    function succeed(items, xhr) {
+      const given = xhr.getResponseHeader("Feedmirror-Cursor");
+      // something in between answered in the server's place
+      if (!Array.isArray(items) || !/^\d+\.\d{6}$/.test(given)) return fail(xhr);
+      const first = Number(cursor) === 0;
+      request = null;
+      failures = 0;
+      clock.set(xhr.getResponseHeader("Date"));
+      // Another web process may be a little behind: what it knows is no reason to ask for the same again.
+      if (Number(given) > Number(cursor)) cursor = given;
+      $("#trouble").remove();
+      const fresh = stream.add(items);
+      if (fresh.length && !first) attention.call(fresh);
+      indicator.live();
+      return goOn(next(xhr), first);
+    }
+
+    function goOn(further, first) {
+      if (further && !first) return ask(further);
+      // the first answer holds the newest items, and leads backwards: that is for the reader to follow
+      if (further) stream.leadToOlder();
+      return askLater(settings.interval * (document.hidden ? HIDDEN_FACTOR : 1));
+    }
+
+    /** Where the answer says that there is more, if it does. */
+    function next(xhr) {
+      const link = /<(\/update\?[^>]*)>; *rel="?next"?/.exec(xhr.getResponseHeader("Link") || "");
+      return link && link[1];
+    }
+
+    function fail(xhr) {
+      request = null;
+      failures += 1;
+      const grown = Math.min(settings.interval * 2 ** (failures - 1), LONGEST_PAUSE);
+      // jitter: after an outage, all the pages in the world must not come back in the same second
+      const jittered = grown * (0.75 + Math.random() / 2);
+      const asked = Number(xhr.getResponseHeader("Retry-After")) * SECOND || 0;
+      const pause = Math.max(jittered, Math.min(asked, LONGEST_PAUSE));
+      indicator.reconnecting(pause);
+      askLater(pause);
+    }
+
+    return {
+      now: () => ask(address()),
+      toggle() {
+        paused = !paused;
+        if (paused) {
+          stop();
+          indicator.paused();
+        } else {
+          indicator.resumed();
+          ask(address());
+        }
+        return paused;
+      },
+    };
+  })();
+
+  /** How many sources fail, and what new ones are called. */
+  function askForSources() {
+    if (document.hidden) return;
+    $.ajax({ url: "/api/sources", dataType: "json", timeout: patience }).done(function (answer) {
+      const active = answer.sources.filter((source) => source.state !== "retired");
+      const failing = active.filter((source) => source.state === "failing").length;
+      const verb = failing === 1 ? " is failing" : " are failing";
+      row.setNames(Object.fromEntries(answer.sources.map((source) => [source.id, source.name])));
+      $("#failing")
+        .prop("hidden", !failing)
+        .find("a")
+        .text(failing + " of " + counted(active.length, "source") + verb);
+    });
+  }
+
+  const $pause = $("#pause").prop("hidden", false);
+
+  function togglePause() {
+    $pause.attr("aria-pressed", String(poller.toggle()));
+  }
+
+  function moveBetweenRows(step) {
+    const current = document.activeElement && document.activeElement.closest(".row");
+    const neighbour = step > 0 ? "nextElementSibling" : "previousElementSibling";
+    const target = current ? current[neighbour] : feed.firstElementChild;
+    if (target) target.focus();
+  }
+
+  const keys = {
+    p: togglePause,
+    j: () => moveBetweenRows(1),
+    k: () => moveBetweenRows(-1),
+    "/": () => document.getElementById("search").focus(),
+  };
+
+  function onKey(event) {
+    const typing = event.target.closest("input, textarea, select, [contenteditable]");
+    const action = keys[event.key];
+    if (typing || !action || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    action();
+  }
+
+  function wake() {
+    attention.seen();
+    tellTimes(document);
+    poller.now();
+  }
+
+  let lastTick = Date.now();
+  function tick() {
+    const slept = Date.now() - lastTick > MINUTE + 10 * SECOND; // more than a browser slows a hidden tab down
+    lastTick = Date.now();
+    indicator.show();
+    tellTimes(document);
+    if (slept) poller.now();
+  }
+
+  clock.set(feed.dataset.now);
+  tellTimes(document);
+  $pause.on("click", togglePause);
+  $(document).on("keydown", onKey);
+  $(document).on("visibilitychange", () => document.hidden || wake());
+  $(window).on("online", () => poller.now());
+  // a page that comes back from the browser's memory has the rows of then
+  $(window).on("pageshow", (event) => event.originalEvent.persisted && wake());
+  window.setInterval(tick, SECOND);
+  window.setInterval(askForSources, SOURCES_INTERVAL);
+  poller.now();
+})(window.jQuery, window, document);

@@ -47,7 +47,7 @@ def make_app(
 def own_error_page(status: str, **_: str) -> bytes:
     """What CherryPy shows where it fails by itself: no traceback, no version, JSON where a program asks."""
     code = int(status.split()[0])
-    problem: "Problem" = cherrypy.request.app.root.problem_at(cherrypy.request.path_info)
+    problem: Problem = cherrypy.request.app.root.problem_at(cherrypy.request.path_info)
     answer = problem(code, HTTPStatus(code).description or HTTPStatus(code).phrase)
     cherrypy.response.headers.update(answer.headers)
     return answer.body

@@ -27,7 +27,7 @@ def until(moment: datetime | None, now: datetime) -> str:
     if moment is None:
         return "not planned"
     seconds = (moment - now).total_seconds()
-    return f"in {duration(seconds)}" if seconds >= 1 else "now"
+    return f"in {duration(round(seconds))}" if seconds >= 1 else "now"
 
 
 def duration(seconds: float | None) -> str:
