@@ -92,7 +92,7 @@ def _document(hop: Hop, response: requests.Response, asked: Validators, limits: 
     if response.status_code == _NOT_MODIFIED and asked != _NO_VALIDATORS:
         response.raw.drain_conn()  # there is no body: this gives the connection back to the pool
         body = None
-    elif response.ok and response.status_code not in range(300, 400):
+    elif response.status_code in range(200, 300):
         body = read_body(response.raw, limits.body_bytes)
     else:
         raise failed_status(response.status_code, response.headers, hop.host)

@@ -186,6 +186,14 @@ class _Adapter(HTTPAdapter):
             "https": partial(_TlsPool, may_be_private=self._may_be_private),
         }
 
+    def close(self) -> None:
+        """Close the idle connections now: urllib3 leaves that to the garbage collector."""
+        pools = self.poolmanager.pools
+        for key in pools.keys():  # noqa: SIM118 - it refuses to be iterated
+            if pool := pools.get(key):
+                pool.close()
+        super().close()
+
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Leave the pool as it is: our context verifies already."""
 

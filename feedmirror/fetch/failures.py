@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
+import requests
+
 from feedmirror.errors import FetchError, FetchFailure
 from feedmirror.fetch.headers import retry_after_s
 
@@ -35,15 +37,17 @@ def failed_status(status: int, headers: Mapping[str, str], host: str) -> FetchEr
 
 
 def _by_class(status: int) -> tuple[FetchFailure, str]:
-    if status < 400:
+    if 300 <= status < 400:
         return FetchFailure.REDIRECT, f"{{host}} answered with a status that leads nowhere ({status})"
-    if status < 500:
+    if 400 <= status < 500:
         return FetchFailure.CLIENT_ERROR, f"{{host}} refuses the request ({status})"
     return FetchFailure.SERVER_ERROR, f"{{host}} has an error of its own ({status})"
 
 
 def unanswered(error: Exception, host: str) -> FetchError:
     """Explain an exception that came instead of an answer; the innermost cause says what happened."""
+    if isinstance(error, requests.exceptions.InvalidURL):
+        return FetchError(FetchFailure.FORBIDDEN_ADDRESS, f"{host} is no name that a host can have")
     causes = tuple(_causes(error))
     if certificate := _first(causes, ssl.SSLCertVerificationError):
         return FetchError(FetchFailure.TLS, f"{host} has no valid certificate: {certificate.verify_message}")

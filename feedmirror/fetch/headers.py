@@ -42,8 +42,9 @@ def max_age_s(headers: Mapping[str, str], now: datetime) -> float | None:
         return 0.0
     if found := _MAX_AGE.search(control):
         lifetime_s = float(found[1])
-    elif expires := _date(headers.get("Expires", "")):
-        lifetime_s = _seconds_between(_date(headers.get("Date", "")) or now, expires)
+    elif "Expires" in headers:
+        expires = _date(headers["Expires"])  # RFC 9111, 5.3: what is no date, 0 above all, is in the past
+        lifetime_s = _seconds_between(_date(headers.get("Date", "")) or now, expires) if expires else 0.0
     else:
         return None
     return min(max(0.0, lifetime_s - _age_s(headers)), _YEAR_S)
