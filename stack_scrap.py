@@ -7,13 +7,14 @@ Tasks are thin: they take ids, call the library, and may run twice. What is due 
 """
 
 import logging
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery
-from celery.signals import after_setup_logger, worker_process_shutdown
+from celery.signals import after_setup_logger, worker_process_init, worker_process_shutdown
 from pymongo.errors import PyMongoError
 
 import celeryconfig
@@ -73,6 +74,12 @@ def _say_only_what_happened(**_: object) -> None:
     """A look for what is due is no event: Celery would print four lines for it every second."""
     for name in ("celery.app.trace", "celery.beat", "celery.worker.strategy"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@worker_process_init.connect
+def _end_when_the_worker_says_so(**_: object) -> None:
+    """Process managers send SIGTERM to the whole group; a pool child that obeyed would die within its poll."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 @worker_process_shutdown.connect

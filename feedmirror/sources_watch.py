@@ -27,10 +27,11 @@ class SourcesWatch:
         if state == self._read or (state is None and self._read):
             return
         file = read_sources(path)
-        for mistake in file.mistakes:
-            log.warning("%s", mistake)
-        storage.sources.synchronise(file.sources, file.mistakes)
-        log.info("%s: %d sources", path.name, len(file.sources))
+        # several processes watch the same file; the first one to see a change says so
+        if storage.sources.synchronise(file.sources, file.mistakes):
+            log.info("%s: %d sources", path.name, len(file.sources))
+            for mistake in file.mistakes:
+                log.warning("%s", mistake)
         self._read = state
 
 

@@ -45,18 +45,19 @@ class Sources:
 
     # -- what is watched
 
-    def synchronise(self, sources: Iterable[Source], mistakes: Iterable[str]) -> None:
+    def synchronise(self, sources: Iterable[Source], mistakes: Iterable[str]) -> bool:
         """Make the collection say what the sources file says; sources that it no longer names rest.
 
         A source that is new, or has another address, is due at once; with another interval it is due anew as well,
-        because the old one may have been a day. Known ones keep how they fared.
+        because the old one may have been a day. Known ones keep how they fared. Says whether anything changed.
         """
         described = [_description(source, order=order) for order, source in enumerate(sources)]
         operations: list[UpdateOne | UpdateMany] = [_replacement(document) for document in described]
         ids = [document["_id"] for document in described]
         operations.append(UpdateMany({"_id": {"$nin": ids}, "active": True}, {"$set": {"active": False}}))
-        self._sources.bulk_write(operations, ordered=False)
-        self._notes.update_one({"_id": _FILE}, {"$set": {"mistakes": list(mistakes)}}, upsert=True)
+        written = self._sources.bulk_write(operations, ordered=False)
+        noted = self._notes.update_one({"_id": _FILE}, {"$set": {"mistakes": list(mistakes)}}, upsert=True)
+        return bool(written.upserted_count or written.modified_count or noted.modified_count or noted.upserted_id)
 
     def add(self, source: Source) -> None:
         """Describe a source that the file does not name: known, shown, and not polled by itself."""
