@@ -40,13 +40,18 @@ _Show = Callable[[str, Page, Identified], None]
 
 def _shown(feed: str, options: argparse.Namespace, show: _Show) -> bool:
     try:
-        document = _document(feed, options)
-        page = parse(document.body or b"", url=document.url, content_type=document.content_type)
+        page, identified = seen(_document(feed, options), source_id=feed)
     except (FeedmirrorError, OSError) as error:
         _show_error(feed, error, as_json=options.json)
         return False
-    show(feed, page, identify(page.entries, source_id=document.url or feed))
+    show(feed, page, identified)
     return True
+
+
+def seen(document: Document, *, source_id: str) -> tuple[Page, Identified]:
+    """What the mirror sees in a document of a source that it has never read before."""
+    page = parse(document.body or b"", url=document.url, content_type=document.content_type)
+    return page, identify(page.entries, source_id=source_id)
 
 
 def _document(feed: str, options: argparse.Namespace) -> Document:
@@ -67,22 +72,24 @@ def _show_error(feed: str, error: Exception, *, as_json: bool) -> None:
 
 
 def _show_json(feed: str, page: Page, identified: Identified) -> None:
-    _print_line(
-        {
-            "file": feed,
-            "format": page.format,
-            "encoding": page.encoding,
-            "recovered": page.recovered,
-            "truncated": page.truncated,
-            "title": page.title,
-            "next": page.next,
-            "identity": identified.rule,
-            "items": [_as_json(item_id, entry) for item_id, entry in identified.items.items()],
-        }
-    )
+    _print_line({"file": feed, **as_json(page, identified)})
 
 
-def _as_json(item_id: str, entry: Entry) -> dict[str, Any]:
+def as_json(page: Page, identified: Identified) -> dict[str, Any]:
+    """A page and its items as the object that `--json` prints."""
+    return {
+        "format": page.format,
+        "encoding": page.encoding,
+        "recovered": page.recovered,
+        "truncated": page.truncated,
+        "title": page.title,
+        "next": page.next,
+        "identity": identified.rule,
+        "items": [_item_as_json(item_id, entry) for item_id, entry in identified.items.items()],
+    }
+
+
+def _item_as_json(item_id: str, entry: Entry) -> dict[str, Any]:
     return {
         "_id": item_id,
         "link": entry.link,

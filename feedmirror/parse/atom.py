@@ -13,8 +13,9 @@ from feedmirror.parse.fields import Fields, Reading, markup_in, text_in
 from feedmirror.parse.limits import author_of, guid_of, title_of
 from feedmirror.parse.xml import Element
 
-_TEXT_TYPES = frozenset({"", "text", "text/plain"})
 _HTML_TYPES = frozenset({"html", "xhtml", "text/html", "application/xhtml+xml", "text/xhtml", "xml", "text/xml"})
+_BINARY_TYPES = frozenset({"application/octet-stream", "base64"})
+_MEDIA_TYPES = ("image/", "audio/", "video/")
 # RFC 4287, 4.2.7.2: a relation may be written as the address of its registration.
 _REGISTRY = "http://www.iana.org/assignments/relation/"
 
@@ -88,23 +89,21 @@ def _construct(element: Element) -> tuple[bool, str]:
         # markup that was not escaped, whatever the type says
         return True, markup_in(element)
     text = element.text or ""
-    if element.get("mode") == "base64":
-        text = _from_base64(text)
-    elif kind not in _TEXT_TYPES and kind not in _HTML_TYPES and not kind.startswith("text/"):
-        # a picture or a program (RFC 4287, 4.1.3.3), or a draft's own word for text
-        return False, text if _is_media_type(kind) is False else ""
+    if element.get("mode") == "base64" or kind in _BINARY_TYPES:
+        # what the bytes are is not said; where they are text, it is HTML as often as not
+        return True, _from_base64(text)
+    if kind.startswith(_MEDIA_TYPES):
+        return False, ""
     return kind in _HTML_TYPES, text
 
 
-def _is_media_type(kind: str) -> bool:
-    return "/" in kind
-
-
 def _from_base64(text: str) -> str:
+    """The text that was encoded (RFC 4287, 4.1.3.3); empty where it was none."""
     try:
-        return base64.b64decode(text).decode("utf-8", "replace")
-    except (binascii.Error, ValueError):
+        decoded = base64.b64decode(text).decode()
+    except (binascii.Error, UnicodeDecodeError):
         return ""
+    return decoded if html.without_forbidden(decoded) == decoded else ""
 
 
 def authors(fields: Fields) -> str:
@@ -130,7 +129,7 @@ def _link(fields: Fields, guid: str) -> str | None:
     """Where the entry can be read: its alternate link, the HTML one if there are several."""
     candidates = [element for element in fields.all("link") if relation(element) == "alternate"]
     if len(candidates) > 1:
-        candidates.sort(key=lambda element: "html" not in element.get("type", "text/html"))
+        candidates.sort(key=lambda element: "html" not in element.get("type", ""))
     for element in candidates:
         if link := fields.link(element.get("href") or element.text, element):
             return link

@@ -14,6 +14,8 @@ import nh3
 # nested elements took ten seconds, 256 take a quarter of a millisecond.
 MAX_LENGTH = 100_000
 MAX_DEPTH = 256
+# A line of text, such as a title, with its markup: ten times what is kept of it.
+MAX_LINE_LENGTH = 20_000
 
 REL = "noopener nofollow ugc"
 
@@ -23,9 +25,7 @@ _TAGS = frozenset(
     "table tbody td tfoot th thead time tr tt u ul var wbr".split()
 )
 # Elements whose text means nothing without them.
-_TAGS_WITHOUT_CONTENT = frozenset(
-    "script style iframe noembed noframes template title svg math textarea select".split()
-)
+_TAGS_WITHOUT_CONTENT = frozenset("script style iframe noembed noframes template title textarea select".split())
 _ATTRIBUTES = {
     "a": {"href", "title"},
     "abbr": {"title"},
@@ -39,9 +39,21 @@ _ATTRIBUTES = {
 }
 _SCHEMES = {"http", "https", "mailto"}
 
-# Tags of a title are recognised by name, so that `Vec<String>` in a title without markup stays what it is.
-_TITLE_TAGS = "|".join(sorted(_TAGS | _TAGS_WITHOUT_CONTENT | {"font", "span", "big", "center", "nobr", "acronym"}))
-_TITLE_TAG = re.compile(rf"</?(?:{_TITLE_TAGS})(?:\s[^<>]*)?/?>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
+# Tags in a line of text are recognised by name, so that `Vec<String>` in a title without markup stays what it is.
+_HTML_TAGS = "|".join(
+    _TAGS
+    | _TAGS_WITHOUT_CONTENT
+    | frozenset(
+        "acronym address applet area article aside audio base big blink body button canvas center datalist dialog dir "
+        "embed fieldset font footer form frame frameset head header hgroup html input label legend link main map "
+        "marquee math menu meta meter nav nobr noscript object optgroup option output param picture plaintext "
+        "progress script section slot source span spacer strike svg track video xmp".split()
+    )
+)
+_HTML_TAG = re.compile(
+    rf"""</?(?:{_HTML_TAGS})(?:\s(?:[^<>"']|"[^"]*"|'[^']*')*)?/?>|<!--.*?(?:-->|\Z)|<!DOCTYPE[^<>]*>""",
+    re.IGNORECASE | re.DOTALL,
+)
 _SCRIPT = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
 _ANY_TAG = re.compile(r"<(/?)([a-zA-Z][^\s<>/]*)[^<>]*?(/?)>|<!--.*?-->", re.DOTALL)
 _IMAGE = re.compile(r"<img\b[^>]*>")
@@ -55,7 +67,7 @@ def clean(markup: str, base: str = "") -> str:
     if "<" not in markup and "&" not in markup and ">" not in markup:
         return markup
     if markup.count("<") > MAX_DEPTH and _depth(markup) > MAX_DEPTH:
-        return html.escape(text_of(markup), quote=False)
+        return html.escape(_ANY_TAG.sub("", markup), quote=False)
     cleaned = _cleaner(base).clean(markup)
     return _IMAGE.sub(_kept_image, cleaned) if "<img" in cleaned else cleaned
 
@@ -67,8 +79,9 @@ def from_text(text: str) -> str:
 
 def text_of(markup: str) -> str:
     """What a reader of this markup would read, on one line."""
+    markup = markup[:MAX_LINE_LENGTH]
     if "<" in markup:
-        markup = _TITLE_TAG.sub("", _SCRIPT.sub("", markup))
+        markup = _HTML_TAG.sub("", _SCRIPT.sub("", markup))
     if "&" in markup:
         markup = html.unescape(markup)
     return one_line(markup)

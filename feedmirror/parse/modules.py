@@ -3,6 +3,7 @@
 Dublin Core, Media RSS, iTunes, Slash, WFW, Atom Threading and Atom Rank. Knows nothing of the formats around them.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import TypedDict
 
@@ -18,6 +19,10 @@ _MAX_DIGITS = 10
 
 _TAG_TEXTS = ("dc:subject", "media:category")
 _TAG_LISTS = ("media:keywords", "itunes:keywords")
+# `editor@example.org (The Editor)`, as RSS 2.0 wants it, and the other orders that people write
+_MAIL_AND_NAME = re.compile(
+    r"\S+@\S+\s*\((?P<name>[^()]+)\)|(?P<before>[^<>()]+?)\s*[<(]\s*(?:mailto:)?\S+@\S+?\s*[>)]"
+)
 
 
 def tags(own: Iterable[str], fields: Fields) -> tuple[str, ...]:
@@ -34,7 +39,9 @@ def distinct(tags: Iterable[str]) -> tuple[str, ...]:
 
 def _module_tags(fields: Fields) -> Iterator[str]:
     for element in fields.all(*_TAG_TEXTS):
-        yield text_in(element)
+        yield html.text_of(text_in(element))
+    for element in fields.all("atom:category"):
+        yield element.get("term") or ""
     for element in fields.all("itunes:category"):
         yield from _category_names(element)
     for element in fields.all(*_TAG_LISTS):
@@ -49,7 +56,20 @@ def _category_names(element: Element) -> Iterator[str]:
 
 def creator(fields: Fields) -> str:
     """Who made the entry, by the modules; several names with commas between."""
-    names = (html.one_line(text_in(element)) for element in fields.all("dc:creator", "itunes:author"))
+    for kind in ("dc:creator", "dc:author", "itunes:author"):
+        if names := joined(person_name(text_in(element)) for element in fields.all(kind)):
+            return names
+    return ""
+
+
+def person_name(text: str) -> str:
+    """The name in a line that may hold an address too; the address where there is no name."""
+    text = html.text_of(text)
+    match = _MAIL_AND_NAME.fullmatch(text) if "@" in text else None
+    return text if match is None else (match["name"] or match["before"]).strip(" \"'")
+
+
+def joined(names: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(name for name in names if name))
 
 

@@ -12,7 +12,10 @@ from html.entities import html5
 MAX_ENTITY = 100
 MAX_ENTITIES = 500
 
-_START = re.compile(r"<(?:\?xml\s|(?:[\w.-]+:)?(?:rss|feed|rdf|channel)[\s>/])", re.IGNORECASE)
+# Comments are matched so as to be passed over: they may speak of `<rss>`.
+_START = re.compile(
+    r"<!--.*?-->|(?P<start><(?:\?xml\s|(?:[\w.-]+:)?(?:rss|feed|rdf|channel)[\s>/]))", re.IGNORECASE | re.DOTALL
+)
 _DECLARATION = re.compile(r"\s*<\?xml\b[^>]*>")
 _DOCTYPE = re.compile(r"<!DOCTYPE\b[^<>\[\]]*(?:\[(?P<inside>.*?)\]\s*)?>", re.IGNORECASE | re.DOTALL)
 _ENTITY = re.compile(r"""<!ENTITY\s+([A-Za-z_][\w.-]*)\s+(?:"([^"<&%]*)"|'([^'<&%]*)')\s*>""")
@@ -46,9 +49,8 @@ def without_doctype(text: str) -> str:
 
 def mended(text: str) -> str:
     """The text with what no XML parser would accept made good, as far as the meaning is plain."""
-    start = _START.search(text)
-    if start is not None:
-        text = text[start.start() :]
+    starts = (match.start() for match in _START.finditer(text) if match["start"])
+    text = text[next(starts, 0) :]
     text = _DECLARATION.sub("", text, count=1)
     return _AMPERSAND.sub(_as_xml, _FORBIDDEN.sub("", text))
 

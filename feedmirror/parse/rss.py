@@ -4,6 +4,7 @@ Knows RSS's elements; how markup sits in them, and what other modules add, is re
 """
 
 import re
+from collections.abc import Iterator
 
 from feedmirror.models import Entry, Page
 from feedmirror.parse import atom, html, modules
@@ -15,8 +16,9 @@ from feedmirror.parse.xml import Element
 _RDF_ABOUT = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}about"
 _SUMMARIES = (
     "description",
-    "content:encoded",
     "summary",
+    "content:encoded",
+    "fullitem",
     "content",
     "media:description",
     "itunes:summary",
@@ -28,8 +30,6 @@ _SUMMARIES = (
     "body",
 )
 _ATOM_SUMMARIES = ("atom:summary", "atom:content")
-# `editor@example.org (The Editor)`, as RSS 2.0 wants it, and `The Editor <editor@example.org>`
-_MAIL_AND_NAME = re.compile(r"\S+@\S+\s*\((?P<name>[^()]+)\)|(?P<name_first>[^<>]+?)\s*<\S+@\S+>")
 
 
 def read(root: Element, reading: Reading) -> Page:
@@ -44,7 +44,7 @@ def read(root: Element, reading: Reading) -> Page:
     return Page(
         entries=tuple(_entry(Fields(item, reading)) for item in items),
         format=_format(root),
-        title=title_of(_title(channel.first("title"))),
+        title=title_of(_title(channel.first("title", "dc:title"))),
         next=atom.next_page(channel, "atom:link"),
     )
 
@@ -73,7 +73,7 @@ def _entry(fields: Fields) -> Entry:
         guid=guid_of(guid),
         author=author_of(_author(fields)),
         summary=_summary(fields),
-        tags=modules.tags(map(text_in, fields.all("category")), fields),
+        tags=modules.tags(_tags(fields), fields),
         published=fields.date("pubdate", "atom:published", "dcterms:issued", "dc:date", "dcterms:created"),
         updated=fields.date("atom:updated", "dcterms:modified", "dc:date"),
         **modules.extras(fields),
@@ -105,24 +105,27 @@ def _link(fields: Fields, guid: str) -> str | None:
     return fields.permanent(guid)
 
 
+def _tags(fields: Fields) -> Iterator[str]:
+    for element in fields.all("category"):
+        yield html.text_of(text_in(element))
+    # in no standard, and in feeds
+    for element in fields.all("tags"):
+        yield from text_in(element).split(",")
+
+
 def _author(fields: Fields) -> str:
     """Who wrote it: a name, where one is given beside the address."""
-    names = [_person(fields, element) for element in fields.all("author")]
-    if own := ", ".join(dict.fromkeys(filter(None, names))):
-        return own
-    if not fields.extended:
-        return ""
-    return modules.creator(fields) or ", ".join(
-        filter(None, (fields.within(author).text("atom:name", "atom:email") for author in fields.all("atom:author")))
-    )
+    names = modules.joined(_person(fields, element) for element in fields.all("author"))
+    if names or not fields.extended:
+        return names
+    return modules.creator(fields) or modules.joined(_person(fields, element) for element in fields.all("atom:author"))
 
 
 def _person(fields: Fields, element: Element) -> str:
     if len(element) > 0:
-        return fields.within(element).text("name", "atom:name", "email", "atom:email")
-    text = html.one_line(element.text or "")
-    match = _MAIL_AND_NAME.fullmatch(text)
-    return text if match is None else (match["name"] or match["name_first"]).strip(" \"'")
+        named = fields.within(element).text("name", "atom:name", "email", "atom:email")
+        return named or html.text_of(text_in(element))
+    return modules.person_name(element.text or "")
 
 
 def _summary(fields: Fields) -> str:
