@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 JSON = "application/json; charset=utf-8"
-HTML = "text/html; charset=utf-8"
+HTML = "text/html;charset=utf-8"
 
 # MongoDB elects a new primary, or is started again, in a few seconds.
 RETRY_AFTER_S = 3

@@ -21,8 +21,8 @@ _A_YEAR_S = 365 * 24 * 3600
 # What the system's own tables say of these differs between machines, and a browser told not to sniff takes them
 # at their word.
 _TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css;charset=utf-8",
+    ".js": "text/javascript;charset=utf-8",
     ".svg": "image/svg+xml",
 }
 
