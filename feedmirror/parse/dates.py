@@ -4,6 +4,7 @@ The two standards are read by hand because every entry has such a date; all the 
 the months of many languages and is a thousand times slower, so that a document may ask it only so often.
 """
 
+import html
 import re
 import warnings
 from datetime import UTC, datetime, timedelta, timezone
@@ -12,9 +13,9 @@ from datetime import UTC, datetime, timedelta, timezone
 FUTURE = timedelta(days=366)
 # No date is longer; dateparser's time grows with the length.
 MAX_LENGTH = 80
-# dateparser takes about 10 ms a date: this bounds a document to a few seconds. A feed's dates are all of one kind,
+# dateparser takes 3 to 20 ms a date: this bounds a document to a few seconds. A feed's dates are all of one kind,
 # so a feed that needs guessing at all has few different ones in a page.
-MAX_GUESSES = 300
+MAX_GUESSES = 200
 
 _LANGUAGES = ["en", "de", "fr", "es", "it", "pt", "nl", "ru", "pl", "cs", "hu", "el", "tr", "sv", "ja", "ko", "zh"]
 
@@ -24,6 +25,13 @@ _RFC_822 = re.compile(
     r"(?:,?\s+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,]\d+)?)?(?:\s*(?P<half>[ap])\.?m\.?)?"
     r"(?:\s*(?P<zone>[+-]\d{1,2}:?\d{2}|[a-z/_]+(?:\s*[+-]\d{1,2}:?(?:\d{2})?)?))?)?"
     r"(?:\s*\(.*\))?",
+    re.IGNORECASE,
+)
+# C's asctime, and what Ruby and Twitter print: the year stands last
+_ASCTIME = re.compile(
+    r"(?:[a-z]+\.?,?\s+)?(?P<month>[a-z]{3})[a-z]*\.?\s+(?P<day>\d{1,2}),?"
+    r"\s+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?"
+    r"(?:\s+(?P<zone>[+-]\d{1,2}:?\d{2}|[a-z]+))?\s+(?P<year>\d{4})",
     re.IGNORECASE,
 )
 _W3CDTF = re.compile(
@@ -67,10 +75,10 @@ class DateReader:
         return self._believable(_rfc_3339(text) or self._other(text))
 
     def _other(self, text: str) -> datetime | None:
-        text = " ".join(text.split())
+        text = " ".join(html.unescape(text).split())
         if not text or len(text) > MAX_LENGTH:
             return None
-        return _rfc_822(text) or _w3cdtf(text) or self._guessed(text)
+        return _rfc_822(text) or _asctime(text) or _w3cdtf(text) or self._guessed(text)
 
     def _guessed(self, text: str) -> datetime | None:
         if text not in self._guesses:
@@ -97,13 +105,20 @@ def _rfc_822(text: str) -> datetime | None:
     match = _RFC_822.fullmatch(text)
     if match is None:
         return None
-    month = _MONTHS.get(match["month"].lower())
-    if month is None:
-        return None
     hour = int(match["hour"] or 0)
     if match["half"]:
         hour = hour % 12 + (12 if match["half"].lower() == "p" else 0)
-    return _moment(_full_year(match["year"]), month, int(match["day"]), hour, match)
+    return _with_named_month(match, hour)
+
+
+def _asctime(text: str) -> datetime | None:
+    match = _ASCTIME.fullmatch(text)
+    return None if match is None else _with_named_month(match, int(match["hour"]))
+
+
+def _with_named_month(match: re.Match[str], hour: int) -> datetime | None:
+    month = _MONTHS.get(match["month"].lower())
+    return None if month is None else _moment(_full_year(match["year"]), month, int(match["day"]), hour, match)
 
 
 def _w3cdtf(text: str) -> datetime | None:

@@ -9,7 +9,6 @@ Knows nothing of XML but its declaration.
 
 import codecs
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 _MARKS = (  # the longer ones first: UTF-32's begins as UTF-16's does
@@ -83,38 +82,39 @@ class Decoded:
 
 def presumed(body: bytes, content_type: str) -> str:
     """The encoding that the document is in if nobody lies: the first that is named, else UTF-8."""
-    return next(_named(body, content_type), "utf-8")
+    return _names(body, content_type)[0]
 
 
 def decode(body: bytes, content_type: str) -> Decoded:
     """The characters of a document, whatever it takes."""
-    body, marked = _without_mark(body)
-    names = [marked] if marked else []
-    names += dict.fromkeys((*_named(body, content_type), "utf-8"))
+    names = _names(body, content_type)
+    body, _ = _without_mark(body)
     for name in names:
         text = _strictly(body, name)
         if text is not None:
-            return Decoded(text, name, clean=name == names[0])
-    return _forgivingly(body, names)
+            return Decoded(text, public_name(name), clean=name == names[0])
+    return _forgivingly(body, names[0])
 
 
-def _named(body: bytes, content_type: str) -> Iterator[str]:
-    """What mark, transport and document say, in the order in which they count."""
+def public_name(codec: str) -> str:
+    """The name under which people know Python's codec."""
+    return codec.replace("cp125", "windows-125").replace("iso8859", "iso-8859")
+
+
+def _names(body: bytes, content_type: str) -> list[str]:
+    """What mark, transport and document say that can be true, in the order in which it counts, and UTF-8."""
     _, marked = _without_mark(body)
     looks = _by_first_bytes(body)
-    declared = _declared(body, looks)
     charset = _CHARSET.search(content_type)
     transported = _codec(charset[1]) if charset else None
-    if transported in _SINGLE_BYTE and declared == "utf-8" and _is_utf_8(body):
-        # A server's default charset against a document that both says and proves what it is: text in a single-byte
-        # charset is next to never valid UTF-8 by accident.
-        transported = None
-    for name in (marked, transported, looks, declared):
-        if name is not None and (name == marked or _possible(name, looks)):
-            yield name
+    said = [name for name in (transported, looks, _declared(body, looks)) if name and _possible(name, looks)]
+    if any(name.startswith(_SINGLE_BYTE) for name in said) and _is_utf_8(body):
+        # A server's or a template's default: text in a single-byte encoding is next to never valid UTF-8 by accident.
+        said = ["utf-8"]
+    return list(dict.fromkeys([*([marked] if marked else ()), *said, "utf-8"]))
 
 
-_SINGLE_BYTE = frozenset({"cp1252", "iso8859-15", "cp1254"})
+_SINGLE_BYTE = ("cp125", "cp874", "iso8859", "koi8", "mac-")
 
 
 def _possible(name: str, looks: str | None) -> bool:
@@ -168,14 +168,16 @@ def _strictly(body: bytes, name: str) -> str | None:
         return None
 
 
-def _forgivingly(body: bytes, names: list[str]) -> Decoded:
-    first = names[0]
-    if first != "utf-8" and not first.startswith("cp125"):
-        return Decoded(body.decode(first, "replace"), first, clean=False)
-    try:
-        return Decoded(body.decode("utf-8", _STRAY), "utf-8", clean=False)
-    except UnicodeDecodeError:
-        return Decoded(body.decode("cp1252", "replace"), "cp1252", clean=False)
+def _forgivingly(body: bytes, name: str) -> Decoded:
+    """The text of a document that is in no encoding that anybody named."""
+    if name != "utf-8":
+        return Decoded(body.decode(name, "replace"), public_name(name), clean=False)
+    intact = body.decode("utf-8", "ignore")
+    strays = len(body) - len(intact.encode())
+    if intact.isascii() or strays > _MAX_STRAY:
+        # not one character of it is UTF-8
+        return Decoded(body.decode("cp1252", "replace"), "windows-1252", clean=False)
+    return Decoded(body.decode("utf-8", _STRAY), "utf-8", clean=False)
 
 
 def _stray_byte(error: UnicodeError) -> tuple[str, int]:

@@ -25,7 +25,7 @@ _TAGS = frozenset(
     "table tbody td tfoot th thead time tr tt u ul var wbr".split()
 )
 # Elements whose text means nothing without them.
-_TAGS_WITHOUT_CONTENT = frozenset("script style iframe noembed noframes template title textarea select".split())
+_TAGS_WITHOUT_CONTENT = frozenset("script style noembed noframes template title textarea select".split())
 _ATTRIBUTES = {
     "a": {"href", "title"},
     "abbr": {"title"},
@@ -44,18 +44,19 @@ _HTML_TAGS = "|".join(
     _TAGS
     | _TAGS_WITHOUT_CONTENT
     | frozenset(
-        "acronym address applet area article aside audio base big blink body button canvas center datalist dialog dir "
-        "embed fieldset font footer form frame frameset head header hgroup html input label legend link main map "
-        "marquee math menu meta meter nav nobr noscript object optgroup option output param picture plaintext "
-        "progress script section slot source span spacer strike svg track video xmp".split()
+        "acronym address applet area article aside audio base big blink body button canvas center datalist "
+        "dialog dir embed fieldset font footer form frame frameset head header hgroup html iframe input label "
+        "legend link main map marquee math menu meta meter nav nobr noscript object optgroup option output "
+        "param picture plaintext progress script section slot source span spacer strike svg track video xmp".split()
     )
 )
 _HTML_TAG = re.compile(
-    rf"""</?(?:{_HTML_TAGS})(?:\s(?:[^<>"']|"[^"]*"|'[^']*')*)?/?>|<!--.*?(?:-->|\Z)|<!DOCTYPE[^<>]*>""",
+    rf"""</?(?:{_HTML_TAGS})(?:\s(?:[^<>"']|"[^"]*"|'[^']*')*|\s[^<>]*)?/?>|<!--.*?(?:-->|\Z)|<!DOCTYPE[^<>]*>""",
     re.IGNORECASE | re.DOTALL,
 )
 _SCRIPT = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
 _ANY_TAG = re.compile(r"<(/?)([a-zA-Z][^\s<>/]*)[^<>]*?(/?)>|<!--.*?-->", re.DOTALL)
+_FRAME = re.compile(r"</?iframe\b[^<>]*>", re.IGNORECASE)
 _IMAGE = re.compile(r"<img\b[^>]*>")
 # A picture of at most one pixel is there to count readers.
 _PIXEL = re.compile(r'\s(?:width|height)="\s*[01]\s*(?:px)?\s*"')
@@ -67,7 +68,10 @@ def clean(markup: str, base: str = "") -> str:
     if "<" not in markup and "&" not in markup and ">" not in markup:
         return markup
     if markup.count("<") > MAX_DEPTH and _depth(markup) > MAX_DEPTH:
-        return html.escape(_ANY_TAG.sub("", markup), quote=False)
+        return from_text(html.unescape(_ANY_TAG.sub("", markup)))
+    if "iframe" in markup or "IFRAME" in markup:
+        # what stands in a frame is meant for those who do not see the frame, and html5ever takes it for plain text
+        markup = _FRAME.sub("", markup)
     cleaned = _cleaner(base).clean(markup)
     return _IMAGE.sub(_kept_image, cleaned) if "<img" in cleaned else cleaned
 

@@ -41,7 +41,7 @@ def read(body: bytes, content_type: str, url: str) -> Tree:
     if presumed == "utf-8" and not repair.has_doctype(body[:_HEAD]):
         root = _strict(body, url)
         if root is not None:
-            return Tree(root, presumed)
+            return Tree(root, encoding.public_name(presumed))
     return _read_text(encoding.decode(body, content_type), url)
 
 

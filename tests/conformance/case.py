@@ -33,9 +33,13 @@ class Case:
     content_type: str = ""
 
 
+_TEXTS = re.compile(rb"<(?:\w+:)?(content|encoded|summary|description|abstract|body|fullitem)\b")
+
+
 def has_shorter_text(body: bytes) -> bool:
-    """Whether a document has summaries, which the mirror keeps rather than the whole contents."""
-    return b"<content" in body and re.search(rb"<(?:\w+:)?(?:summary|description)\b", body) is not None
+    """Whether entries have several texts, of which the mirror keeps the first and shortest."""
+    entries = re.search(rb"<(?:\w+:)?(?:item|entry)\b.*", body, re.DOTALL)
+    return entries is not None and len(set(_TEXTS.findall(entries[0]))) > 1
 
 
 def files(folder: Path) -> Iterator[Path]:
