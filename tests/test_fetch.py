@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import tracemalloc
+import warnings
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -173,8 +174,12 @@ def test_the_user_agent_can_be_another(server: FeedServer) -> None:
 
 def test_an_empty_answer_is_an_empty_document(server: FeedServer) -> None:
     server.serve("/none", status=204)
+    server.misbehave(
+        "/chunked", drip(b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", b"", every_s=60)
+    )
     server.serve("/empty", b"", headers={"Content-Encoding": "gzip"})
     assert fetch(server.url("/none"), private=True).body == b""
+    assert fetch(server.url("/chunked"), private=True, limits=IMPATIENT).body == b""
     assert fetch(server.url("/empty"), private=True).body == b""
 
 
@@ -812,7 +817,9 @@ def test_a_slow_server_holds_up_nobody_else(server: FeedServer) -> None:
 def test_a_forked_child_has_connections_of_its_own(server: FeedServer) -> None:
     server.serve("/", FEED)
     fetch(server.url(), private=True)
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12, because of the server's threads
+        child = os.fork()
     if child == 0:
         try:
             body = fetch(server.url(), private=True).body

@@ -33,6 +33,7 @@ ACCEPT = "application/atom+xml, application/rss+xml, application/feed+json, appl
 
 _NO_VALIDATORS = Validators()
 _DEFAULT_LIMITS = Limits()
+_NO_CONTENT = 204
 _NOT_MODIFIED = 304
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -90,8 +91,11 @@ def _answer(hop: Hop, headers: dict[str, str], connections: Connections) -> requ
 
 def _document(hop: Hop, response: requests.Response, asked: Validators, limits: Limits) -> Document:
     if response.status_code == _NOT_MODIFIED and asked != _NO_VALIDATORS:
-        response.raw.drain_conn()  # there is no body: this gives the connection back to the pool
         body = None
+        _keep_connection(response)
+    elif response.status_code == _NO_CONTENT:
+        body = b""
+        _keep_connection(response)
     elif response.status_code in range(200, 300):
         body = read_body(response.raw, limits.body_bytes)
     else:
@@ -104,3 +108,9 @@ def _document(hop: Hop, response: requests.Response, asked: Validators, limits: 
         moved_to=hop.moved_to,
         max_age_s=max_age_s(response.headers, datetime.now(UTC)),
     )
+
+
+def _keep_connection(response: requests.Response) -> None:
+    """Give the connection of an answer that has no body back to the pool."""
+    if not response.raw.chunked:  # a server that announces chunks here would be waited for in vain
+        response.raw.drain_conn()

@@ -70,9 +70,11 @@ class Connections:
         request = requests.Request(
             "GET", url, headers={"User-Agent": self._user_agent, **headers}, auth=credentials
         ).prepare()
+        budget = running_budget()
         while True:
             try:
-                return adapter.send(request, stream=True)
+                # for the sending; what is received is on the budget in any case
+                return adapter.send(request, stream=True, timeout=(budget.connect_s(), budget.read_s()))
             except _StaleConnectionError:
                 continue  # it is closed now: each turn has one fewer of them, the last one connects anew
 
@@ -225,17 +227,22 @@ def _connected(host: str, addresses: list[_Address]) -> socket.socket:
     """Connect to the first address that answers."""
     kind = FetchFailure.REFUSED
     for family, where in addresses:
-        connection = _BoundedSocket(family, socket.SOCK_STREAM)
         try:
-            connection.settimeout(running_budget().connect_s())
-            connection.connect(where)
-            connection.settimeout(running_budget().connect_s())  # for the TLS handshake
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except BaseException as error:
-            connection.close()
-            if not isinstance(error, OSError):
-                raise
-            kind = FetchFailure.TIMEOUT if isinstance(error, TimeoutError) else FetchFailure.REFUSED
-        else:
-            return connection
+            return _connected_to(family, where)
+        except TimeoutError:
+            kind = FetchFailure.TIMEOUT
+        except OSError:  # also where this machine has no IPv6
+            kind = FetchFailure.REFUSED
     raise FetchError(kind, f"{host} does not accept connections; it may be down, or the port wrong")
+
+
+def _connected_to(family: socket.AddressFamily, where: tuple[Any, ...]) -> socket.socket:
+    connection = _BoundedSocket(family, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(running_budget().connect_s())
+        connection.connect(where)
+        connection.settimeout(running_budget().connect_s())  # a TLS handshake takes it for the whole of itself
+    except BaseException:
+        connection.close()
+        raise
+    return connection
