@@ -58,7 +58,8 @@ def parse_sources(text: str, *, file: str = "sources.toml") -> SourcesFile:
     return SourcesFile(tuple(reading.sources.values()), tuple(reading.mistakes))
 
 
-_HEADER = re.compile(r"^[ \t]*\[\[[ \t]*source[ \t]*\]\]", re.MULTILINE)
+# One pair of brackets is a slip of its own: it is told below, and must not spoil the source above it.
+_HEADER = re.compile(r"^[ \t]*\[\[?[ \t]*source[ \t]*\]", re.MULTILINE)
 
 
 def _blocks(text: str) -> Iterator[tuple[int, str]]:
@@ -77,9 +78,13 @@ def _read_block(block: str, reading: _Reading, first_line: int) -> Iterator[tupl
     except tomllib.TOMLDecodeError as error:
         yield _syntax_mistake(error, first_line)
         return
-    for key in parsed.keys() - {"source"}:
+    tables = parsed.pop("source", [])
+    for key in parsed:
         yield first_line + _line_of(key, block), f"{key!r} stands outside of a [[source]] table"
-    for table in _tables(parsed.get("source", [])):
+    if not _are_tables(tables):
+        yield first_line + _line_of("source", block), "a source is written [[source]], in two pairs of brackets"
+        return
+    for table in tables:
         mistakes = list(_mistakes_of(table))
         for key, mistake in mistakes:
             yield first_line + _line_of(key, block), mistake
@@ -87,8 +92,8 @@ def _read_block(block: str, reading: _Reading, first_line: int) -> Iterator[tupl
             yield from _add(_source(table), reading, first_line)
 
 
-def _tables(value: object) -> list[dict[str, Any]]:
-    return [table for table in value if isinstance(table, dict)] if isinstance(value, list) else []
+def _are_tables(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(table, dict) for table in value)
 
 
 def _syntax_mistake(error: tomllib.TOMLDecodeError, first_line: int) -> tuple[int, str]:
@@ -100,7 +105,8 @@ def _syntax_mistake(error: tomllib.TOMLDecodeError, first_line: int) -> tuple[in
 
 def _line_of(key: str, block: str) -> int:
     """How many lines below the block's first line the key stands; 0 where it does not stand at all."""
-    match = re.search(rf'^[ \t]*"?{re.escape(key)}"?[ \t]*[=.]', block, re.MULTILINE)
+    name = rf'"?{re.escape(key)}"?[ \t]*'
+    match = re.search(rf"^[ \t]*(?:{name}[=.]|\[+[ \t]*(?:source\.)?{name}\])", block, re.MULTILINE)
     return block.count("\n", 0, match.start()) if match else 0
 
 

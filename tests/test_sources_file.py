@@ -1,0 +1,327 @@
+"""The sources file: what can be used is used, and every mistake is told with its line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from feedmirror.errors import ConfigError
+from feedmirror.models import Source
+from feedmirror.sources_file import check_url, parse_sources, read_sources, source_id
+
+ROOT = Path(__file__).resolve().parent.parent
+
+GOOD = """
+[[source]]
+name = "Good"
+url = "https://good.example/feed"
+"""
+
+
+def one(lines: str) -> Source:
+    """The source that these lines describe, which hold no mistake."""
+    file = parse_sources(f'[[source]]\nname = "A"\nurl = "https://a.example/"\n{lines}')
+    assert file.mistakes == ()
+    (source,) = file.sources
+    return source
+
+
+def mistake(line: str) -> str:
+    """The one mistake of a source with this fourth line, without where it stands; the source after it is used."""
+    file = parse_sources(f'[[source]]\nname = "A"\nurl = "https://a.example/"\n{line}\n{GOOD}')
+    assert [source.id for source in file.sources] == ["good"]
+    (told,) = file.mistakes
+    where, _, what = told.partition(": ")
+    assert where == "sources.toml, line 4"
+    return what
+
+
+# -- what a source can say
+
+
+def test_a_source_needs_a_name_and_an_address_only() -> None:
+    (source,) = parse_sources(GOOD).sources
+    assert source == Source(id="good", name="Good", url="https://good.example/feed")
+    assert (source.kind, source.every_s, source.private, source.tags) == ("feed", None, False, ())
+
+
+def test_every_key_is_kept() -> None:
+    source = one(
+        'kind = "feed"\nevery = "5m"\ngroup = "news"\nin_flight = 2\nper_minute = 10\nprivate = true\n'
+        'tags = ["python", " web "]'
+    )
+    assert source == Source(
+        id="a",
+        name="A",
+        url="https://a.example/",
+        kind="feed",
+        every_s=300,
+        group="news",
+        in_flight=2,
+        per_minute=10,
+        private=True,
+        tags=("python", "web"),
+    )
+
+
+def test_sources_keep_the_order_of_the_file() -> None:
+    file = parse_sources(
+        "".join(f'[[source]]\nname = "{name}"\nurl = "https://{name}.example/"\n' for name in ("z", "a", "m"))
+    )
+    assert [source.name for source in file.sources] == ["z", "a", "m"]
+
+
+@pytest.mark.parametrize(("every", "seconds"), [("1s", 1), ("30s", 30), ("5m", 300), ("2h", 7200), ("30d", 2_592_000)])
+def test_intervals(every: str, seconds: float) -> None:
+    assert one(f'every = "{every}"').every_s == seconds
+
+
+@pytest.mark.parametrize("every", ['"0.5s"', '"31d"', '"0"', '"often"', '""', "30", "true"])
+def test_an_interval_that_cannot_be_used_says_what_can(every: str) -> None:
+    told = mistake(f"every = {every}")
+    assert told.startswith("every must be")
+    assert '"30s"' in told or '"1s" to "30d"' in told
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('kind = "api"', "kind sources of kind 'api' are not there yet: this version mirrors feeds"),
+        ('kind = "rss"', "kind must be 'feed'"),
+        ('group = ""', "group must be a text"),
+        ("in_flight = 0", "in_flight must be a whole number from 1"),
+        ("in_flight = true", "in_flight must be a whole number from 1"),
+        ('per_minute = "10"', "per_minute must be a whole number from 1"),
+        ('private = "yes"', "private must be true or false"),
+        ('tags = "python"', 'tags must be a list of texts, such as ["python"]'),
+        ('tags = ["python", ""]', 'tags must be a list of texts, such as ["python"]'),
+        ("[source.tags]", 'tags must be a list of texts, such as ["python"]'),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_told_with_its_line(line: str, told: str) -> None:
+    assert mistake(line) == told
+
+
+@pytest.mark.parametrize("key", ["params", "headers", "items", "max_pages", "cursor", "per_day", "script"])
+def test_a_key_of_a_later_kind_of_source_is_refused_with_a_hint(key: str) -> None:
+    told = mistake(f'{key} = "x"')
+    assert repr(key) in told
+    assert "update Feedmirror" in told
+
+
+def test_an_unknown_key_is_refused_with_those_that_there_are() -> None:
+    told = mistake('evrey = "5m"')
+    assert told.startswith("unknown key 'evrey'")
+    assert "every" in told.split("there are: ")[1].split(", ")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        '"ftp://a.example/"',
+        '"a.example/feed"',
+        '"https://"',
+        '"file:///etc/passwd"',
+        '"javascript:alert(1)"',
+        '"http://[::1/"',
+        '"http://a.example:99999/"',
+        '""',
+        "5",
+        f'"https://a.example/{"x" * 4000}"',
+    ],
+)
+def test_an_address_that_cannot_be_fetched_is_refused(url: str) -> None:
+    file = parse_sources(f'[[source]]\nname = "A"\nurl = {url}\n')
+    assert file.sources == ()
+    assert [told.startswith("sources.toml, line 3: url must ") for told in file.mistakes] == [True]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://a.example", "https://a.example:8443/f?x=1&y=%20#top", "http://127.0.0.1:80/", "http://[::1]:8000/f"]
+)
+def test_addresses_that_can_be_fetched(url: str) -> None:
+    assert check_url(url) is None
+
+
+# -- names and ids
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Stack Overflow", "stack-overflow"),
+        ("stack-overflow", "stack-overflow"),
+        ("C", "c"),
+        ("Heise Ü 24", "heise-ü-24"),
+        ("日本語", "日本語"),
+    ],
+)
+def test_a_plain_name_is_readable_in_its_id(name: str, expected: str) -> None:
+    assert source_id(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "readable"),
+    [("C++", "c-"), ("C#", "c-"), (".NET", "net-"), ("a/b", "a-b-"), ("a  b", "a-b-"), ("!!!", "")],
+)
+def test_a_name_whose_signs_get_lost_has_six_digits_of_its_digest_as_well(name: str, readable: str) -> None:
+    made = source_id(name)
+    assert made.startswith(readable)
+    digits = made.removeprefix(readable)
+    assert len(digits) == 6
+    assert set(digits) <= set("0123456789abcdef")
+
+
+def test_c_and_its_children_are_different_sources() -> None:
+    names = ["C", "C++", "C#", "C--", "c.", "!!!", "???"]
+    assert len({source_id(name) for name in names}) == len(names)
+
+
+def test_an_id_is_the_same_in_every_process() -> None:
+    say = "from feedmirror.sources_file import source_id; print(source_id('C++'))"
+    other = subprocess.run([sys.executable, "-c", say], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == source_id("C++")
+
+
+def test_white_space_around_and_within_a_name_makes_no_difference() -> None:
+    file = parse_sources('[[source]]\nname = "  Stack \\t Overflow "\nurl = "https://a.example/"\n')
+    assert [(source.name, source.id) for source in file.sources] == [("Stack Overflow", "stack-overflow")]
+
+
+def test_of_two_sources_with_one_name_the_first_is_used_and_the_second_told() -> None:
+    file = parse_sources(GOOD + GOOD.replace("good.example", "other.example").replace("Good", "GOOD"))
+    assert [source.url for source in file.sources] == ["https://good.example/feed"]
+    (told,) = file.mistakes
+    assert told.startswith("sources.toml, line 6: the name 'GOOD' is taken by the source in line 2")
+
+
+@pytest.mark.parametrize("name", ["''", "'  '", "7", f"'{'x' * 201}'"])
+def test_a_name_must_be_a_text_that_fits_on_a_page(name: str) -> None:
+    file = parse_sources(f"[[source]]\nurl = 'https://a.example/'\nname = {name}\n")
+    assert file.sources == ()
+    assert [told.startswith("sources.toml, line 3: name must ") for told in file.mistakes] == [True]
+
+
+# -- more than one mistake
+
+
+def test_every_mistake_of_every_source_is_reported_at_once_and_the_others_are_used() -> None:
+    file = parse_sources(
+        "\n".join(
+            [
+                "[[source]]",  # 1
+                'name = "No address"',
+                "",
+                "[[source]]",
+                'name = "Two mistakes"',  # 5
+                'url = "nowhere"',
+                'every = "never"',
+                "[[source]]",
+                'name = "Good"',
+                'url = "https://good.example/"',  # 10
+                "[[source]]",
+                "name = unquoted",
+                "[[source]]",
+                'name = "Last"',
+                'url = "https://last.example/"',  # 15
+            ]
+        ),
+        file="feeds.toml",
+    )
+    assert [source.id for source in file.sources] == ["good", "last"]
+    assert [told.partition(": ")[0] for told in file.mistakes] == [
+        "feeds.toml, line 1",
+        "feeds.toml, line 6",
+        "feeds.toml, line 7",
+        "feeds.toml, line 12",
+    ]
+    assert [told.partition(": ")[2] for told in file.mistakes][:3] == [
+        "the source has no 'url'",
+        "url must be an http or https address",
+        'every must be a time such as "30s", "5m", "2h" or "1d"',
+    ]
+
+
+def test_a_slip_of_syntax_in_one_source_leaves_the_rest_in_use() -> None:
+    file = parse_sources(GOOD + '[[source]]\nname = "Broken\nurl = "https://x.example/"\n' + GOOD.replace("Good", "B"))
+    assert [source.id for source in file.sources] == ["good", "b"]
+    (told,) = file.mistakes
+    assert told.startswith("sources.toml, line 6: not TOML: ")
+    assert "(at line" not in told, "TOML's own line is that within the block"
+
+
+def test_a_slip_at_the_very_end_is_told_where_its_source_begins() -> None:
+    file = parse_sources(GOOD + '[[source]]\nname = """never closed')
+    assert [source.id for source in file.sources] == ["good"]
+    assert [told.partition(": not TOML")[0] for told in file.mistakes] == ["sources.toml, line 5"]
+
+
+def test_a_source_in_single_brackets_is_told_and_the_one_above_it_is_used() -> None:
+    file = parse_sources(GOOD + '[source]\nname = "B"\nurl = "https://b.example/"\n')
+    assert [source.id for source in file.sources] == ["good"]
+    assert file.mistakes == ("sources.toml, line 5: a source is written [[source]], in two pairs of brackets",)
+
+
+@pytest.mark.parametrize("text", ["source = 5", "source = [1, 2]", "[source]\nname = 'a'"])
+def test_what_is_no_table_of_a_source_is_told(text: str) -> None:
+    file = parse_sources(text)
+    assert file.sources == ()
+    assert file.mistakes == ("sources.toml, line 1: a source is written [[source]], in two pairs of brackets",)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ('# feeds\nevery = "5m"\n' + GOOD, 2, "every"),
+        ("\n\n[[sources]]\nname = 'x'\n" + GOOD, 3, "sources"),
+        (GOOD + "[defaults]\nevery = '5m'\n", 5, "defaults"),
+    ],
+)
+def test_what_stands_outside_of_a_source_is_told_with_its_line(text: str, line: int, key: str) -> None:
+    file = parse_sources(text)
+    assert [source.id for source in file.sources] == ["good"]
+    assert file.mistakes == (f"sources.toml, line {line}: {key!r} stands outside of a [[source]] table",)
+
+
+# -- the file
+
+
+def test_a_file_of_another_editor_is_read_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "windows.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    file = read_sources(path)
+    assert [source.name for source in file.sources] == ["Good"]
+    assert file.mistakes == ()
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# nothing yet\n"])
+def test_an_empty_file_names_no_sources_and_is_no_mistake(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "sources.toml"
+    path.write_text(text)
+    assert (read_sources(path).sources, read_sources(path).mistakes) == ((), ())
+
+
+def test_mistakes_name_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[[source]]\n")
+    assert {told.partition(",")[0] for told in read_sources(path).mistakes} == {"mine.toml"}
+
+
+def test_a_missing_file_says_where_it_was_looked_for_and_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.toml: no such sources file; set FEEDMIRROR_SOURCES"):
+        read_sources(tmp_path / "nowhere.toml")
+
+
+def test_a_file_that_is_no_text_or_no_file_is_refused_whole(tmp_path: Path) -> None:
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    for path in (binary, tmp_path):
+        with pytest.raises(ConfigError, match="cannot be read"):
+            read_sources(path)
+
+
+def test_the_file_that_comes_along_has_no_mistake_and_looks_at_stack_overflow_every_30_s() -> None:
+    file = read_sources(ROOT / "sources.toml")
+    assert file.mistakes == ()
+    assert [(source.url, source.every_s) for source in file.sources] == [("https://stackoverflow.com/feeds", 30)]
