@@ -1,0 +1,270 @@
+"""The promise of `/update?timestamp=`: every poller gets every item exactly once, whatever happens meanwhile.
+
+Eight writers (processes) store at the same time, some of them the same items; four pollers ask over HTTP, each in
+a way of its own. Then somebody is killed.
+"""
+
+import json
+import os
+import random
+import re
+import signal
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+
+import pytest
+
+from feedmirror.config import Settings
+from feedmirror.mongod import Mongod
+from tests.processes import PYTHON, Running, environment, free_port
+from tests.waiting import wait_until
+from tests.writer import SHARED
+
+WRITERS = 8
+ITEMS_EACH = 100
+START = "0.000001"  # the smallest stamp that is not "from the newest"
+
+
+@dataclass(frozen=True)
+class Answer:
+    items: list[tuple[str, str]]  # id and stamp, oldest first
+    cursor: str
+    next: str | None
+
+
+@dataclass(eq=False)
+class Poller(threading.Thread):
+    """Asks for what came after what it has, until it is told to stop; remembers what it was given, in order."""
+
+    address: str
+    wanted: set[str]
+    seen: list[tuple[str, str]] = field(default_factory=list)
+    polls: int = 0
+    failures: int = 0
+    limit: int = 100
+
+    def __post_init__(self) -> None:
+        super().__init__(name=type(self).__name__, daemon=True)
+        self.over = threading.Event()
+        self.mistake: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self._poll_until_complete()
+        except Exception as error:  # noqa: BLE001 (raised again in the test's own thread)
+            self.mistake = error
+
+    def _poll_until_complete(self) -> None:
+        where = f"/update?timestamp={START}&limit={self.limit}"
+        while not self.over.is_set():
+            answer = self.ask(where)
+            if answer is None:
+                self.over.wait(0.05)
+                continue
+            self.seen += answer.items
+            where = self.go_on(answer, where)
+            if self.is_complete():
+                return
+
+    def is_complete(self) -> bool:
+        return bool(self.wanted) and {name for name, _ in self.seen} >= self.wanted
+
+    def go_on(self, answer: Answer, where: str) -> str:
+        raise NotImplementedError
+
+    def after(self, stamp: str) -> str:
+        return f"/update?timestamp={stamp}&limit={self.limit}"
+
+    def ask(self, where: str) -> Answer | None:
+        """An answer, None if the service was away (which is said with a 503, or by nobody listening)."""
+        self.polls += 1
+        try:
+            with urllib.request.urlopen(self.address + where, timeout=10) as response:
+                return _answer(response)
+        except urllib.error.HTTPError as error:
+            assert error.code == 503, error.read()  # noqa: PT017 (any other is a mistake of the service)
+            error.close()
+        except (OSError, HTTPException):
+            pass
+        self.failures += 1
+        return None
+
+
+def _answer(response: HTTPResponse) -> Answer:
+    # the stamps as the text they came as: what a client sends back must be what it was given
+    text = response.read().decode()
+    stamps = re.findall(r'"fetched": (\d+\.\d{6})', text)
+    names = [item["title"] for item in json.loads(text)]
+    link = re.fullmatch(r'<([^>]+)>; rel="next"', response.headers["Link"] or "")
+    return Answer(
+        items=list(zip(names, stamps, strict=True))[::-1],
+        cursor=response.headers["Feedmirror-Cursor"],
+        next=link[1] if link else None,
+    )
+
+
+class ByCursor(Poller):
+    """As our page does it: sends back the cursor that it was given, and follows Link to the end."""
+
+    def go_on(self, answer: Answer, where: str) -> str:
+        return answer.next or self.after(answer.cursor)
+
+
+class ByLargestStamp(Poller):
+    """As people write it with curl: the largest `fetched` seen so far."""
+
+    def go_on(self, answer: Answer, where: str) -> str:
+        return self.after(self.seen[-1][1]) if self.seen else where
+
+
+class IgnoringLink(ByLargestStamp):
+    """Asks for three at a time, and takes no notice of Link."""
+
+    limit = 3
+
+
+class BreakingOff(Poller):
+    """Follows Link, and every now and then drops it and starts over from what it has."""
+
+    def go_on(self, answer: Answer, where: str) -> str:
+        if answer.next and random.random() < 0.7:
+            return answer.next
+        return self.after(self.seen[-1][1]) if self.seen else where
+
+
+POLLERS = (ByCursor, ByLargestStamp, IgnoringLink, BreakingOff)
+
+
+@dataclass
+class House:
+    """A MongoDB and a site of this test alone, and the writers and pollers at work on them."""
+
+    mongod: Mongod
+    restart_mongod: Callable[[], Mongod]
+    writers: list[Running]
+    pollers: list[Poller]
+
+    def kill_mongod(self) -> None:
+        """Kill it, and start it again once a poller has been told that it is away."""
+        self.mongod.process.kill()
+        self.mongod.process.wait()
+        wait_until(lambda: any(poller.failures for poller in self.pollers), "a poller that is told")
+        self.mongod = self.restart_mongod()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[Callable[..., House]]:
+    with ExitStack() as stack:
+
+        def build(*, pausing: int = 0) -> House:
+            settings = Settings(data_dir=tmp_path / "data")
+            port = free_port()
+
+            def start_mongod() -> Mongod:
+                mongod = Mongod(settings.data_dir, port)
+                stack.callback(mongod.stop)
+                mongod.wait_until_usable()
+                return mongod
+
+            mongod = start_mongod()
+            env = environment(MONGODB_URI=mongod.uri, PORT=str(free_port()))
+            site = stack.enter_context(Running([PYTHON, "site.py"], tmp_path / "site.log", env))
+            address = site.wait_for(r"Feedmirror is at (http://\S+)/")[1]
+            pollers = [kind(address, set()) for kind in POLLERS]
+            for poller in pollers:
+                stack.callback(poller.join)
+                stack.callback(poller.over.set)
+                poller.start()
+            writers = [
+                stack.enter_context(
+                    Running(
+                        [
+                            *(PYTHON, "-m", "tests.writer", mongod.uri, f"writer{number}", str(ITEMS_EACH)),
+                            *(["pause"] if number < pausing else []),
+                        ],
+                        tmp_path / f"writer{number}.log",
+                        env,
+                    )
+                )
+                for number in range(WRITERS)
+            ]
+            return House(mongod, start_mongod, writers, pollers)
+
+        yield build
+
+
+def finish(house: House, *, dead: int = 0) -> None:
+    """Wait for the writers that live and then for the pollers, and hold what every poller has seen to the promise."""
+    began = time.monotonic()
+    for writer in house.writers[dead:]:
+        assert writer.process.wait(90) == 0, writer.output
+    everything = stored(house.mongod.uri)
+    own = {f"writer{number}-{item}" for number in range(dead, WRITERS) for item in range(ITEMS_EACH)}
+    assert everything >= own | {f"shared-{number}" for number in range(SHARED)}
+    for poller in house.pollers:
+        poller.wanted |= everything
+    for poller in house.pollers:
+        poller.join(60)
+        if poller.mistake:
+            raise poller.mistake
+        names = [name for name, _ in poller.seen]
+        assert sorted(names) == sorted(everything), f"{poller.name}: {differences(names, everything)}"
+        stamps = [stamp for _, stamp in poller.seen]
+        assert stamps == sorted(stamps), f"{poller.name} was given stamps out of order"
+    polls = ", ".join(f"{poller.name} {poller.polls} polls ({poller.failures} away)" for poller in house.pollers)
+    print(f"{len(everything)} items to each of {len(house.pollers)} pollers, each once: {polls};", end=" ")
+    print(f"{time.monotonic() - began:.1f} s after the last event")
+
+
+def differences(names: list[str], everything: set[str]) -> str:
+    twice = {name for name in names if names.count(name) > 1}
+    return f"lost {sorted(everything - set(names))[:5]}, twice {sorted(twice)[:5]}"
+
+
+def stored(uri: str) -> set[str]:
+    from feedmirror.db import Connection
+
+    connection = Connection(uri, timeout_s=20)
+    found = {document["_id"] for document in connection.database()["items"].find({}, {"_id": 1})}
+    connection.close()
+    return found
+
+
+def test_everybody_gets_everything_once(house: Callable[..., House]) -> None:
+    finish(house())
+
+
+def test_a_writer_that_is_killed_within_its_transaction_costs_nobody_anything(house: Callable[..., House]) -> None:
+    at_work = house(pausing=1)
+    victim = at_work.writers[0]
+    victim.wait_for("within a transaction")
+    victim.process.kill()
+    finish(at_work, dead=1)
+
+
+def test_a_writer_that_is_stopped_within_its_transaction_loses_and_holds_up_nothing(
+    house: Callable[..., House],
+) -> None:
+    at_work = house(pausing=1)
+    stopped = at_work.writers[0]
+    stopped.wait_for("within a transaction")
+    for writer in at_work.writers[1:]:
+        assert writer.process.wait(90) == 0, writer.output
+    assert stopped.process.poll() is None
+    os.kill(stopped.process.pid, signal.SIGCONT)
+    finish(at_work)
+
+
+def test_mongod_killed_and_started_again_loses_and_repeats_nothing(house: Callable[..., House]) -> None:
+    at_work = house()
+    wait_until(lambda: len(at_work.pollers[0].seen) > WRITERS * ITEMS_EACH / 4, "a quarter of the items")
+    assert any(writer.process.poll() is None for writer in at_work.writers), "nobody writes any more"
+    at_work.kill_mongod()
+    finish(at_work)

@@ -1,0 +1,66 @@
+"""A writer of the cursor test, run as a process: `python -m tests.writer URI NAME COUNT [pause]`.
+
+Stores COUNT items of its own in small batches, and every few batches one that other writers store as well. With
+`pause` it stops itself within a transaction, after taking stamps and before storing what they number, says so on
+its output, and waits to be killed or continued.
+"""
+
+import os
+import random
+import signal
+import sys
+from typing import Any
+
+from pymongo.client_session import ClientSession
+
+from feedmirror.db import Connection
+from feedmirror.models import Entry
+from feedmirror.storage import Storage
+from feedmirror.storage.clock import Clock, Tick
+
+SHARED = 20
+
+
+def entry(item_id: str) -> dict[str, Entry]:
+    return {item_id: Entry(title=item_id, link=f"https://example.com/{item_id}")}
+
+
+def write(storage: Storage, name: str, count: int) -> None:
+    chance = random.Random(name)
+    numbers = iter(range(count))
+    for _ in range(count):
+        batch: dict[str, Entry] = {}
+        for _, number in zip(range(chance.randint(1, 5)), numbers, strict=False):
+            batch |= entry(f"{name}-{number}")
+        if chance.random() < 0.2:
+            batch |= entry(f"shared-{chance.randrange(SHARED)}")
+        if batch:
+            storage.items.store(name, batch)
+    for number in range(SHARED):
+        storage.items.store(name, entry(f"shared-{number}"))
+
+
+def pause_within_transaction() -> None:
+    """Make the second transaction stop in its middle, where a writer can do the most harm."""
+    advance, calls = Clock.advance, iter(range(1_000_000))
+
+    def advance_and_stop(self: Any, count: int, session: ClientSession) -> Tick:
+        tick = advance(self, count, session)
+        if next(calls) == 1:
+            print("within a transaction", flush=True)
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return tick
+
+    Clock.advance = advance_and_stop  # type: ignore[method-assign]
+
+
+def main(uri: str, name: str, count: str, *how: str) -> None:
+    if "pause" in how:
+        pause_within_transaction()
+    connection = Connection(uri, timeout_s=60)
+    write(Storage(connection.database()).prepare(), name, int(count))
+    connection.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
