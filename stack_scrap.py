@@ -32,6 +32,8 @@ from feedmirror.storage.sources import Claim
 # How long a worker waits for MongoDB within one operation: long enough for a restart to pass unnoticed.
 _TIMEOUT_S = 25
 
+log = logging.getLogger("feedmirror")
+
 app = Celery("stack_scrap")
 app.config_from_object(celeryconfig)
 
@@ -43,6 +45,8 @@ def _broker() -> dict[str, Any]:
     except ConfigError as error:
         sys.exit(f"feedmirror: {error}")
 
+
+log = logging.getLogger(__name__)
 
 _connection = Connection(lambda: Settings.from_environ().database_uri, timeout_s=_TIMEOUT_S)
 _sources_watch = SourcesWatch()
@@ -56,7 +60,10 @@ def _storage() -> Storage:
 def poll_due() -> None:
     """Claim every source that is due, and hand them out in batches."""
     settings, storage = Settings.from_environ(), _storage()
-    _sources_watch.refresh(storage, settings.sources_path)
+    try:
+        _sources_watch.refresh(storage, settings.sources_path)
+    except ConfigError as error:  # said once; what the file named before goes on
+        log.warning("%s", error)
     for claim in Poller(storage, settings).claim_due():
         poll_batch.apply_async((claim.lease, list(claim.source_ids)), expires=settings.lease_s)
 
@@ -118,7 +125,8 @@ def _named(storage: Storage, settings: Settings, urls: Sequence[str]) -> list[So
         return [watched.source for watched in storage.sources.all() if watched.active]
     if mistakes := [f"{url}: {mistake}" for url in urls if (mistake := check_url(url))]:
         raise ConfigError(mistakes)
-    known = {watched.source.url: watched.source for watched in storage.sources.all()}
+    # a source of the file comes first in `all`, and so wins over one under the same address that rests
+    known = {watched.source.url: watched.source for watched in reversed(storage.sources.all())}
     unknown = [Source(id=source_id(url), name=url, url=url, private=True) for url in urls if url not in known]
     for source in unknown:
         storage.sources.add(source)
