@@ -664,7 +664,7 @@ def test_what_was_left_once_does_not_come_back() -> None:
     back = away.onward(302, "http://intranet.example/admin")
     assert same.may_be_private
     assert same.credentials == (b"user", b"secret")
-    for hop in (away, back):
+    for hop in (away, back, back.onward(302, "/more")):
         assert not hop.may_be_private
         assert hop.credentials is None
 
