@@ -65,7 +65,14 @@ class FetchError(FeedmirrorError):
 
 
 class ParseError(FeedmirrorError):
-    """The document is no feed that we know."""
+    """The document is no feed that we know.
+
+    `offers`: the addresses of feeds that it offers, where it is a page that does.
+    """
+
+    def __init__(self, message: str, *, offers: Sequence[str] = ()):
+        super().__init__(message)
+        self.offers = tuple(offers)
 
 
 class StorageError(FeedmirrorError):

@@ -11,6 +11,7 @@ what an entry's id will be.
     xml        bytes to tree, strictly or forgivingly  modules  Dublin Core, Media RSS, iTunes and the like
     html       sanitising, and HTML as text            dates    points in time
     links      absolute http(s) addresses              limits   how long the parts of an entry may be
+    discovery  the feeds that an HTML page offers
 """
 
 import re
@@ -19,7 +20,7 @@ from datetime import UTC, datetime
 
 from feedmirror.errors import ParseError
 from feedmirror.models import Page
-from feedmirror.parse import atom, json_feed, rss, xml
+from feedmirror.parse import atom, discovery, json_feed, rss, xml
 from feedmirror.parse.dates import DateReader
 from feedmirror.parse.fields import Reading
 from feedmirror.parse.names import ATOM, RSS, Names, split_tag
@@ -41,21 +42,28 @@ def parse(body: bytes, *, url: str, content_type: str = "") -> Page:
     dates = DateReader(datetime.now(UTC))
     if _JSON.match(body):
         return json_feed.read(body, content_type, url, dates)
-    return _from_xml(xml.read(body, content_type, url), url, dates, has_base=b"base" in body)
+    tree = xml.read(body, content_type, url)
+    if _local_name(tree.root) == "html":
+        raise _is_a_page(body, url, content_type)
+    return _from_xml(tree, url, dates, has_base=b"base" in body)
 
 
 def _from_xml(tree: xml.Tree, url: str, dates: DateReader, *, has_base: bool) -> Page:
-    local = split_tag(tree.root.tag)[1].lower()
+    local = _local_name(tree.root)
     family = _FAMILIES.get(local)
     if family is None:
-        raise ParseError(_not_a_feed(local))
+        raise ParseError(f"XML, but no feed: its root is <{local[:40]}>")
     own_tags = [tree.root.tag, *(child.tag for child in tree.root.iterchildren("{*}channel"))]
     reading = Reading(url=url, names=Names(family, *own_tags), dates=dates, has_base=has_base)
     page = _READERS[family](tree.root, reading)
-    return replace(page, encoding=tree.encoding, recovered=tree.recovered, truncated=tree.truncated)
+    return replace(page, encoding=tree.encoding, recovered=tree.recovered, truncated=tree.truncated or page.truncated)
 
 
-def _not_a_feed(local: str) -> str:
-    if local == "html":
-        return "an HTML page, not a feed"
-    return f"XML, but no feed: its root is <{local[:40]}>"
+def _local_name(element: xml.Element) -> str:
+    return split_tag(element.tag)[1].lower()
+
+
+def _is_a_page(body: bytes, url: str, content_type: str) -> ParseError:
+    offers = [offer.url for offer in discovery.offers(body, url=url, content_type=content_type)]
+    hint = f"; it offers {' and '.join(offers[:3])}" if offers else ""
+    return ParseError(f"an HTML page, not a feed{hint}", offers=offers)

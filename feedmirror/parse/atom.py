@@ -8,7 +8,7 @@ import binascii
 from collections.abc import Iterator
 
 from feedmirror.models import Entry, Page
-from feedmirror.parse import html, modules
+from feedmirror.parse import html, limits, modules
 from feedmirror.parse.fields import Fields, Reading, markup_in, text_in
 from feedmirror.parse.limits import author_of, guid_of, title_of
 from feedmirror.parse.xml import Element
@@ -24,11 +24,11 @@ def read(root: Element, reading: Reading) -> Page:
     """The page that an Atom document is: a feed, or a single entry (RFC 4287, 2)."""
     feed = Fields(root, reading)
     alone = reading.names[root.tag] == "entry"
-    elements = [root] if alone else feed.all("entry")
+    elements, beyond = limits.first_of([root] if alone else feed.all("entry"))
     inherited = "" if alone else authors(feed)
-    entries = (_entry(Fields(element, reading), inherited) for element in elements)
     return Page(
-        entries=tuple(entries),
+        entries=tuple(_entry(Fields(element, reading), inherited) for element in elements),
+        truncated=beyond,
         format="atom 0.3" if _is_draft(root) else "atom 1.0",
         title="" if alone else title_of(title(feed.first("title"))),
         next=next_page(feed, "link"),

@@ -68,6 +68,10 @@ _SPELLINGS = {
 _REFUSED = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "utf-7"})
 # Where a document has more stray bytes than this, it is not UTF-8 with accidents. Bounds the time of the loop too.
 _MAX_STRAY = 10_000
+# Western words have single accented letters; four in a row are a word in another script.
+_FOREIGN_WORD = re.compile(rb"[\x80-\xff]{4}")
+# Enough text to tell languages apart, and a fraction of a second at worst.
+_SNIFFED = 16_384
 _STRAY = "feedmirror-stray-bytes"
 
 
@@ -176,8 +180,19 @@ def _forgivingly(body: bytes, name: str) -> Decoded:
     strays = len(body) - len(intact.encode())
     if intact.isascii() or strays > _MAX_STRAY:
         # not one character of it is UTF-8
-        return Decoded(body.decode("cp1252", "replace"), "windows-1252", clean=False)
+        guess = _sniffed(body)
+        return Decoded(body.decode(guess, "replace"), public_name(guess), clean=False)
     return Decoded(body.decode("utf-8", _STRAY), "utf-8", clean=False)
+
+
+def _sniffed(body: bytes) -> str:
+    """The encoding that the letters speak for, of a document that names none or a wrong one."""
+    if _FOREIGN_WORD.search(body) is None:
+        return "cp1252"
+    from charset_normalizer import from_bytes  # imported late: hardly any document needs it
+
+    best = from_bytes(body[:_SNIFFED]).best()
+    return (_codec(best.encoding) if best else None) or "cp1252"
 
 
 def _stray_byte(error: UnicodeError) -> tuple[str, int]:

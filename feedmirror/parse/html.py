@@ -6,6 +6,7 @@ nothing of feeds.
 
 import html
 import re
+from collections import Counter
 from functools import lru_cache
 
 import nh3
@@ -51,13 +52,14 @@ _HTML_TAGS = "|".join(
     )
 )
 _HTML_TAG = re.compile(
-    rf"""</?(?:{_HTML_TAGS})(?:\s(?:[^<>"']|"[^"]*"|'[^']*')*|\s[^<>]*)?/?>|<!--.*?(?:-->|\Z)|<!DOCTYPE[^<>]*>""",
+    rf"""</?(?:{_HTML_TAGS})(?:\s(?:[^<>"']|"[^"]*"|'[^']*')*+|\s[^<>]*)?/?>|<!--.*?(?:-->|\Z)|<!DOCTYPE[^<>]*>""",
     re.IGNORECASE | re.DOTALL,
 )
 _SCRIPT = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
-_ANY_TAG = re.compile(r"<(/?)([a-zA-Z][^\s<>/]*)[^<>]*?(/?)>|<!--.*?-->", re.DOTALL)
+_ANY_TAG = re.compile(r"<(/?)([a-zA-Z][^\s<>/]*)[^<>]*?(/?)>|<!--.*?(?:-->|\Z)", re.DOTALL)
 _FRAME = re.compile(r"</?iframe\b[^<>]*>", re.IGNORECASE)
-_IMAGE = re.compile(r"<img\b[^>]*>")
+# As nh3 writes it: every value in double quotes, which are escaped within; other signs need not be.
+_IMAGE = re.compile(r'<img(?: [a-z]+="[^"]*")*>')
 # A picture of at most one pixel is there to count readers.
 _PIXEL = re.compile(r'\s(?:width|height)="\s*[01]\s*(?:px)?\s*"')
 
@@ -133,14 +135,20 @@ def _kept_image(image: re.Match[str]) -> str:
 
 
 def _depth(markup: str) -> int:
-    """An upper bound of how deep the elements nest; void and unclosed ones count, as html5ever may nest them."""
-    depth = deepest = 0
+    """How deep the elements nest, at least: an end tag closes what it names, and nothing where that is not open."""
+    nested: list[str] = []
+    open_ = Counter[str]()
+    deepest = 0
     for tag in _ANY_TAG.finditer(markup):
-        if tag[1]:
-            depth = max(0, depth - 1)
-        elif tag[2] and tag[2].lower() not in _VOID:
-            depth += 1
-            deepest = max(deepest, depth)
+        name = (tag[2] or "").lower()
+        if tag[1] and open_[name]:
+            while (closed := nested.pop()) != name:
+                open_[closed] -= 1
+            open_[name] -= 1
+        elif name and not tag[1] and name not in _VOID:
+            nested.append(name)
+            open_[name] += 1
+            deepest = max(deepest, len(nested))
     return deepest
 
 

@@ -4,16 +4,24 @@ Knows its members and that real feeds put anything into them: a value of another
 """
 
 import json
+import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from feedmirror.errors import ParseError
 from feedmirror.models import Entry, Page
-from feedmirror.parse import encoding, html, links, modules
+from feedmirror.parse import encoding, html, limits, links, modules
 from feedmirror.parse.dates import DateReader
 from feedmirror.parse.limits import author_of, guid_of, title_of
 
 _VERSION = "https://jsonfeed.org/version/"
+
+_JSON = json.JSONDecoder(strict=False)  # line breaks within strings are common, and harmless
+_ITEMS = re.compile(r'"items"\s*:\s*\[')
+# Where items may begin in a document that breaks off: each is tried once, and takes as long as the text before it.
+_MAX_STARTS = 5
+_NEXT = re.compile(r"[\s,]*(?=\S)")
 
 Member = Any  # whatever stands in the JSON; every use of it looks first
 
@@ -21,33 +29,57 @@ Member = Any  # whatever stands in the JSON; every use of it looks first
 def read(body: bytes, content_type: str, url: str, dates: DateReader) -> Page:
     """The page that a JSON Feed is; ParseError where it is no JSON, or another kind of it."""
     decoded = encoding.decode(body, content_type)
-    feed = _object(decoded.text)
+    feed, truncated = _object(decoded.text)
     version = _text(feed.get("version")).strip().replace("http://", "https://", 1)
     if not version.startswith(_VERSION) and not isinstance(feed.get("items"), list):
         raise ParseError("JSON, but no JSON Feed: it has neither its version nor items")
     authors = _authors(feed)
     items = feed.get("items")
-    objects = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    objects, beyond = limits.first_of(items if isinstance(items, list) else ())
     return Page(
-        entries=tuple(_entry(item, url, authors, dates) for item in objects),
+        entries=tuple(_entry(item, url, authors, dates) for item in objects if isinstance(item, dict)),
         format=f"json feed {version.removeprefix(_VERSION)[:10]}".strip(),
         title=title_of(html.one_line(_text(feed.get("title")))),
         next=links.absolute(_text(feed.get("next_url")), url),
         encoding=decoded.encoding,
-        recovered=not decoded.clean,
+        recovered=truncated or not decoded.clean,
+        truncated=truncated or beyond,
     )
 
 
-def _object(text: str) -> dict[str, Member]:
+def _object(text: str) -> tuple[dict[str, Member], bool]:
+    """The feed object, and whether its end was missing."""
     try:
-        feed = json.loads(text)
+        feed, truncated = _JSON.decode(text), False
     except RecursionError:
         raise ParseError("not a JSON Feed: nested too deeply") from None
     except ValueError as error:
-        raise ParseError(f"not a JSON Feed: {error}") from None
+        feed, truncated = _beginning(text), True
+        if feed is None:
+            raise ParseError(f"not a JSON Feed: {error}") from None
     if not isinstance(feed, dict):
         raise ParseError("JSON, but no JSON Feed: it is no object")
-    return feed
+    return feed, truncated
+
+
+def _beginning(text: str) -> dict[str, Member] | None:
+    """The feed as far as it goes: what stands before its items, and those items that are whole."""
+    for start in islice(_ITEMS.finditer(text), _MAX_STARTS):
+        try:
+            feed = _JSON.decode(f"{text[: start.end()]}]}}")
+        except (ValueError, RecursionError):
+            continue  # some other member's items
+        return {**feed, "items": list(_whole_objects(text, start.end()))}
+    return None
+
+
+def _whole_objects(text: str, position: int) -> Iterator[Member]:
+    while start := _NEXT.match(text, position):
+        try:
+            member, position = _JSON.raw_decode(text, start.end())
+        except (ValueError, RecursionError):
+            return
+        yield member
 
 
 def _entry(item: dict[str, Member], url: str, inherited_authors: str, dates: DateReader) -> Entry:

@@ -5,10 +5,25 @@ should weigh kilobytes. What is longer is cut, except a guid, which is worthless
 """
 
 import hashlib
+from collections.abc import Iterable
+from itertools import islice
+from typing import TypeVar
 
+# A document of 20 MB has fewer, unless it was made to have more: each costs us far more than its author.
+ENTRIES = 50_000
 TITLE = 2_000
 AUTHOR = 500
 GUID = 2_000
+
+
+T = TypeVar("T")
+
+
+def first_of(elements: Iterable[T]) -> tuple[list[T], bool]:
+    """As many elements as a document may have, and whether there were more."""
+    remaining = iter(elements)
+    kept = list(islice(remaining, ENTRIES))
+    return kept, next(remaining, None) is not None
 
 
 def title_of(text: str) -> str:

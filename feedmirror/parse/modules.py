@@ -9,6 +9,7 @@ from typing import TypedDict
 
 from feedmirror.parse import html
 from feedmirror.parse.fields import Fields, text_in
+from feedmirror.parse.limits import AUTHOR
 from feedmirror.parse.xml import Element
 
 # More than anybody reads, and enough for a feed that lists keywords; a hostile one must not fill a document.
@@ -65,7 +66,7 @@ def creator(fields: Fields) -> str:
 def person_name(text: str) -> str:
     """The name in a line that may hold an address too; the address where there is no name."""
     text = html.text_of(text)
-    match = _MAIL_AND_NAME.fullmatch(text) if "@" in text else None
+    match = _MAIL_AND_NAME.fullmatch(text) if "@" in text and len(text) <= AUTHOR else None
     return text if match is None else (match["name"] or match["before"]).strip(" \"'")
 
 

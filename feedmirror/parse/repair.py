@@ -11,19 +11,19 @@ from html.entities import html5
 # Long enough for any name or phrase; a longer replacement could blow a document up.
 MAX_ENTITY = 100
 MAX_ENTITIES = 500
+# Where a document type stands if there is one; far enough for the comments that some generators put first.
+HEAD = 4_096
 
 # Comments are matched so as to be passed over: they may speak of `<rss>`.
 _START = re.compile(
-    r"<!--.*?-->|(?P<start><(?:\?xml\s|(?:[\w.-]+:)?(?:rss|feed|rdf|channel)[\s>/]))", re.IGNORECASE | re.DOTALL
+    r"<!--.*?(?:-->|\Z)|(?P<start><(?:\?xml\s|(?:[\w.-]+:)?(?:rss|feed|rdf|channel)[\s>/]))", re.IGNORECASE | re.DOTALL
 )
 _DECLARATION = re.compile(r"\s*<\?xml\b[^>]*>")
 _DOCTYPE = re.compile(r"<!DOCTYPE\b[^<>\[\]]*(?:\[(?P<inside>.*?)\]\s*)?>", re.IGNORECASE | re.DOTALL)
 _ENTITY = re.compile(r"""<!ENTITY\s+([A-Za-z_][\w.-]*)\s+(?:"([^"<&%]*)"|'([^'<&%]*)')\s*>""")
-_CHARACTER_ENTITY = re.compile(
-    r"""<!ENTITY\s+([A-Za-z_][\w.-]*)\s+["'](?:&#38;)?(?:&\#38;)?(&?\#x?[0-9a-fA-F]+;)["']\s*>"""
-)
 # What no XML document may hold (XML 1.0, 2.2), lone halves of surrogate pairs among it.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_SKIPPED = r"<!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)"
 # A CDATA section is taken whole, so that nothing within it is touched.
 _AMPERSAND = re.compile(
     r"<!\[CDATA\[.*?(?:\]\]>|\Z)|&(?:\#(?P<decimal>\d{1,7});|\#[xX](?P<hexadecimal>[0-9a-fA-F]{1,6});|(?P<name>\w{1,40});)?",
@@ -32,14 +32,15 @@ _AMPERSAND = re.compile(
 _XML_NAMES = frozenset({"amp", "lt", "gt", "quot", "apos"})
 
 
-def has_doctype(head: bytes) -> bool:
-    """Whether these first bytes of a document hold a document type, which we never hand to a parser."""
-    return b"<!doctype" in head.lower()
+def has_doctype(body: bytes) -> bool:
+    """Whether a document has a document type, which we never hand to a parser."""
+    return b"<!DOCTYPE" in body[:HEAD].upper()
 
 
 def without_doctype(text: str) -> str:
     """The text without its document type; the entities that it declares in so many words are put in their places."""
-    doctype = _DOCTYPE.search(text)
+    start = text[:HEAD].upper().find("<!DOCTYPE")
+    doctype = _DOCTYPE.match(text, start) if start >= 0 else None
     if doctype is None:
         return text
     entities = _declared_entities(doctype["inside"] or "")
@@ -50,8 +51,11 @@ def without_doctype(text: str) -> str:
 def mended(text: str) -> str:
     """The text with what no XML parser would accept made good, as far as the meaning is plain."""
     starts = (match.start() for match in _START.finditer(text) if match["start"])
-    text = text[next(starts, 0) :]
-    text = _DECLARATION.sub("", text, count=1)
+    start = next(starts, 0)
+    if "<html" not in text[:start].lower():  # a page may speak of feeds, in its scripts
+        text = text[start:]
+    declaration = _DECLARATION.match(text)
+    text = text[declaration.end() :] if declaration else text
     return _AMPERSAND.sub(_as_xml, _FORBIDDEN.sub("", text))
 
 
@@ -60,15 +64,26 @@ def cut_to_whole(text: str, root: str, repeated: str) -> str | None:
 
     `root` and `repeated` are names as the document writes them, prefix included.
     """
-    if re.search(rf"</{re.escape(root)}\s*>", text):
+    if _end_tags(text, root):
         return None
-    ends = list(re.finditer(rf"</{re.escape(repeated)}\s*>", text))
-    return text[: ends[-1].end()] if ends else text[: _first(text, repeated)]
+    ends = _end_tags(text, repeated)
+    return text[: ends[-1]] if ends else text[: _first(text, repeated)]
+
+
+def count_whole(text: str, repeated: str) -> int:
+    """How many elements of this name end in the text."""
+    return len(_end_tags(text, repeated))
+
+
+def _end_tags(text: str, name: str) -> list[int]:
+    """Where the end tags of a name end; in CDATA and comments they are mere text."""
+    tags = re.finditer(rf"{_SKIPPED}|(?P<tag></{re.escape(name)}\s*>)", text, re.DOTALL)
+    return [tag.end() for tag in tags if tag["tag"]]
 
 
 def _first(text: str, repeated: str) -> int:
-    start = re.search(rf"<{re.escape(repeated)}[\s>]", text)
-    return start.start() if start else len(text)
+    tags = re.finditer(rf"{_SKIPPED}|(?P<tag><{re.escape(repeated)}[\s>])", text, re.DOTALL)
+    return next((tag.start() for tag in tags if tag["tag"]), len(text))
 
 
 def _declared_entities(inside: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from feedmirror.models import Entry, Page
-from feedmirror.parse import atom, html, modules
+from feedmirror.parse import atom, html, limits, modules
 from feedmirror.parse.fields import Fields, Reading, markup_in, text_in
 from feedmirror.parse.limits import author_of, guid_of, title_of
 from feedmirror.parse.names import split_tag
@@ -38,15 +38,22 @@ def read(root: Element, reading: Reading) -> Page:
     channel_element = top.first("channel")
     channel = top if channel_element is None else top.within(channel_element)
     reading.url = _base(channel, reading.url)
-    items = [*channel.all("item")] if channel is top else [*channel.all("item"), *top.all("item")]
-    for gathered in channel.all("items"):
-        items.extend(gathered.iterchildren("{*}item"))
+    items, beyond = limits.first_of(_items(top, channel))
     return Page(
         entries=tuple(_entry(Fields(item, reading)) for item in items),
+        truncated=beyond,
         format=_format(root),
         title=title_of(_title(channel.first("title", "dc:title"))),
         next=atom.next_page(channel, "atom:link"),
     )
+
+
+def _items(top: Fields, channel: Fields) -> Iterator[Element]:
+    yield from channel.all("item")
+    if channel is not top:
+        yield from top.all("item")
+    for gathered in channel.all("items"):  # RSS 1.1
+        yield from gathered.iterchildren("{*}item")
 
 
 def _base(channel: Fields, url: str) -> str:

@@ -9,7 +9,7 @@ Entities are never expanded by a parser, nothing is loaded, and libxml2's own li
 nothing of what the elements mean, except which of them repeat.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lxml import etree
 
@@ -19,8 +19,6 @@ from feedmirror.parse.names import split_tag
 
 Element = etree._Element
 
-# Where a document type stands if there is one; far enough for the comments that some generators put first.
-_HEAD = 4_096
 # The names of what a feed lists. A document that breaks off is cut behind the last whole one.
 _REPEATED = ("item", "entry")
 
@@ -38,7 +36,7 @@ class Tree:
 def read(body: bytes, content_type: str, url: str) -> Tree:
     """The tree of a document; ParseError where nothing in it looks like an element."""
     presumed = encoding.presumed(body, content_type)
-    if presumed == "utf-8" and not repair.has_doctype(body[:_HEAD]):
+    if presumed == "utf-8" and not repair.has_doctype(body):
         root = _strict(body, url)
         if root is not None:
             return Tree(root, encoding.public_name(presumed))
@@ -63,7 +61,9 @@ def _without_half_entry(tree: Tree, text: str, url: str) -> Tree:
     repeated = _repeated(tree.root)
     whole = repair.cut_to_whole(text, _written(tree.root), repeated)
     if whole is None:
-        return tree
+        # nested beyond libxml2's limits, the rest of a document is dropped without a word
+        dropped = repair.count_whole(text, repeated) > _count(tree.root, repeated)
+        return replace(tree, truncated=dropped)
     root = _forgiving(_bytes(whole), url)
     return Tree(root, tree.encoding, recovered=True, truncated=True)
 
@@ -74,6 +74,10 @@ def _repeated(root: Element) -> str:
         if split_tag(element.tag)[1].lower() in _REPEATED:
             return _written(element)
     return _REPEATED[0]
+
+
+def _count(root: Element, repeated: str) -> int:
+    return sum(_written(element) == repeated for element in root.iter())
 
 
 def _written(element: Element) -> str:
