@@ -324,6 +324,8 @@
     let timer = null;
     let failures = 0;
     let paused = false;
+    // drawn while the database was away: what the first answer brings is the page itself, and no news
+    let empty = Boolean($("#trouble").length);
 
     function address() {
       return "/update?" + ["timestamp=" + cursor, settings.filters].filter(Boolean).join("&");
@@ -355,22 +357,23 @@
       const given = xhr.getResponseHeader("Feedmirror-Cursor");
       // something in between answered in the server's place
       if (!Array.isArray(items) || !/^\d+\.\d{6}$/.test(given)) return fail(xhr);
-      const first = Number(cursor) === 0;
+      const backwards = Number(cursor) === 0;
       request = null;
       failures = 0;
       clock.set(xhr.getResponseHeader("Date"));
       // Another web process may be a little behind: what it knows is no reason to ask for the same again.
       if (Number(given) > Number(cursor)) cursor = given;
-      $("#trouble").remove();
       const fresh = stream.add(items);
-      if (fresh.length && !first) attention.call(fresh);
+      if (fresh.length && !empty) attention.call(fresh);
+      if (empty) $("#trouble").remove();
+      empty = false;
       indicator.live();
-      return goOn(next(xhr), first);
+      return goOn(next(xhr), backwards);
     }
 
-    function goOn(further, first) {
-      if (further && !first) return ask(further);
-      // the first answer holds the newest items, and leads backwards: that is for the reader to follow
+    function goOn(further, backwards) {
+      if (further && !backwards) return ask(further);
+      // without a cursor the answer holds the newest items, and leads back: that is for the reader to follow
       if (further) stream.leadToOlder();
       return askLater(settings.interval * (document.hidden ? HIDDEN_FACTOR : 1));
     }

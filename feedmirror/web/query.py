@@ -101,8 +101,8 @@ def page_query(given: Parameters) -> PageQuery:
 
 
 def encoded(pairs: Sequence[tuple[str, str]]) -> str:
-    """The pairs as a query string, every reserved character escaped."""
-    return urllib.parse.urlencode(pairs, quote_via=urllib.parse.quote, safe="")
+    """The pairs as a query string; leaves the same characters alone as encodeURIComponent does in the script."""
+    return urllib.parse.urlencode(pairs, quote_via=urllib.parse.quote, safe="!'()*")
 
 
 def _filters(given: Parameters) -> Filters:
