@@ -19,13 +19,13 @@ _MIB = 1024 * 1024
 class Limits:
     """What one fetch may take, all redirects included.
 
-    `total_s`: the simplest promise there is, and what Miniflux gives; no feed that is well takes longer.
-    `connect_s`: an address that answers at all does so within a second; 5 allow for two lost packets, and leave
-    time to try the host's other addresses. Also for the look-up and the TLS handshake.
-    `read_s`: silence this long means that nobody is there any more; slow feeds take their time before the first
-    byte, hence half of the total.
-    `body_bytes`: after decompression. Feeds above 15 MiB were not seen anywhere; podcasts' reach 10.
-    `redirects`: real chains are http to https to www to a feed service; a browser's 20 only serve loops.
+    `total_s`: one deadline for everything is the simplest promise to keep; Miniflux allows as much.
+    `connect_s`: time for two lost packets to be sent again (after 1 s and 3 s), and still for a host's other
+    addresses. Also for its look-up and its TLS handshake.
+    `read_s`: a slow feed takes its time before the first byte, hence half of the total; silence after that means
+    that nobody is there any more.
+    `body_bytes`: after decompression, as Miniflux has it; a feed is read into memory as a whole.
+    `redirects`: enough for http to https to www to a feed service; SimplePie's default.
     """
 
     total_s: float = 20.0
@@ -58,10 +58,6 @@ class Budget:
         self._bytes_left -= received
         if self._bytes_left < 0:
             raise FetchError(FetchFailure.TOO_LARGE, "the answer has far more bytes than any feed needs")
-
-    def timed_out(self, waited_for: str) -> FetchError:
-        """Explain a wait that was in vain."""
-        return FetchError(FetchFailure.TIMEOUT, f"waited in vain for {waited_for}")
 
     def _seconds_left(self) -> float:
         left = self._deadline - time.monotonic()
