@@ -469,6 +469,16 @@ def test_the_icon_is_where_browsers_look(dry: Client) -> None:
 # -- what holds for every address
 
 
+def test_any_wsgi_callable_can_be_given_the_headers() -> None:
+    def bare(_: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("server", "Leaky/1.0"), ("X-Mine", "kept")])
+        return [b"body"]
+
+    reply = Client(headers.WithHeaders(bare)).get("/")
+    assert reply.body == b"body"
+    assert reply.headers == {"x-mine": "kept", **{name.lower(): value for name, value in headers.ALWAYS}}
+
+
 ANSWERS = [
     ("/", 200),
     ("/sources", 200),
@@ -528,7 +538,7 @@ def test_nothing_here_can_be_written_to(dry: Client, method: str, path: str) -> 
 
 
 @pytest.mark.parametrize("path", ["/", "/update", "/api/sources"])
-def test_a_bug_is_a_500_that_tells_nothing(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_is_a_500_that_tells_nothing(path: str) -> None:
     def broken() -> Storage:
         raise ZeroDivisionError("secret")
 

@@ -1,6 +1,7 @@
 """What Feedmirror shows: the page, the stream behind it, and how the sources fare.
 
-    app            the tree of addresses; the only module that knows CherryPy
+    server         CherryPy's own server, around the application
+    app            the tree of addresses; what CherryPy is, only these two know
     ├── update     the stream: GET /update
     ├── sources    how each source fares, in words and as JSON: GET /api/sources
     ├── pages      the same for people: GET / and GET /sources, and what an error looks like

@@ -1,7 +1,8 @@
-"""The tree of addresses, mounted as a CherryPy application. The only module that knows CherryPy.
+"""The tree of addresses as a CherryPy application.
 
 A request goes: WithHeaders -> CherryPy -> Address -> a function from parameters to an Answer. Methods, errors and
-unknown addresses are answered here; everything else about an answer is the function's business.
+unknown addresses are answered here; everything else about an answer is the function's business, and none of those
+functions knows CherryPy.
 """
 
 from collections.abc import Callable
