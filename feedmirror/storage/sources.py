@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pymongo import ASCENDING, ReturnDocument, UpdateMany, UpdateOne
+from pymongo import ASCENDING, DESCENDING, ReturnDocument, UpdateMany, UpdateOne
 from pymongo.database import Database
 
 from feedmirror.models import Looks, Outcome, Remembered, Source, Validators, WatchedSource
@@ -41,6 +41,7 @@ class Sources:
     def create_indexes(self) -> None:
         """One for every query made here."""
         self._sources.create_index([("active", ASCENDING), ("due_at", ASCENDING)])
+        self._sources.create_index([("active", DESCENDING), ("order", ASCENDING), ("_id", ASCENDING)])
         self._sources.create_index([("lease", ASCENDING)])
 
     # -- what is watched
@@ -66,7 +67,7 @@ class Sources:
 
     def all(self) -> list[WatchedSource]:
         """Every source, those that are polled first, in the order of the file."""
-        found = self._sources.find({}).sort([("active", -1), ("order", 1), ("_id", 1)])
+        found = self._sources.find({}).sort([("active", DESCENDING), ("order", ASCENDING), ("_id", ASCENDING)])
         return [_watched(document) for document in found]
 
     def mistakes(self) -> list[str]:
@@ -80,7 +81,7 @@ class Sources:
         """Claim at most `limit` sources that are due, those that have waited longest first."""
         now = self._now()
         due = {"active": True, "due_at": {"$lte": now}}
-        ids = [found["_id"] for found in self._sources.find(due, {"_id": 1}).sort("due_at", 1).limit(limit)]
+        ids = [found["_id"] for found in self._sources.find(due, {"_id": 1}).sort("due_at", ASCENDING).limit(limit)]
         # Two beats may have found the same sources: the update takes only what is still due.
         return self._claim({**due, "_id": {"$in": ids}}, lease_s) if ids else Claim("")
 

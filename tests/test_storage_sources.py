@@ -1,0 +1,434 @@
+"""What is watched and who polls it, against the real MongoDB: claims, leases, and how a poll went."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from feedmirror.models import Item, Outcome, Remembered, Source, Validators, WatchedSource
+from feedmirror.storage import Storage
+from feedmirror.storage.sources import Claim, Sources
+from tests.waiting import wait_until
+
+# Longer than any test, and short enough to end within one.
+LONG_S, SHORT_S = 600, 0.2
+REMEMBERED = Remembered(validators=Validators(etag='"1"', last_modified="Mon"), body_digest="d1", version="1.0")
+
+
+def source(source_id: str, **fields: Any) -> Source:
+    described = {"name": source_id.upper(), "url": f"https://{source_id}.example/feed", "every_s": 30, **fields}
+    return Source(id=source_id, **described)
+
+
+def item(name: str) -> Item:
+    return Item(id=name, fetched_us=1, changed_us=1, arrived_at=datetime(2026, 1, 1, tzinfo=UTC), sources=())
+
+
+@pytest.fixture
+def sources(storage: Storage) -> Sources:
+    return storage.sources
+
+
+def watch(sources: Sources, *watched: str | Source) -> None:
+    sources.synchronise([source(one) if isinstance(one, str) else one for one in watched], [])
+
+
+def find(sources: Sources, source_id: str) -> WatchedSource:
+    (found,) = [watched for watched in sources.all() if watched.source.id == source_id]
+    return found
+
+
+def claimed(sources: Sources, *, limit: int = 10, lease_s: float = LONG_S) -> set[str]:
+    return set(sources.claim_due(limit=limit, lease_s=lease_s).source_ids)
+
+
+def begun(sources: Sources, source_id: str, *, lease_s: float = LONG_S) -> WatchedSource:
+    """A poll of this source that has begun."""
+    claim = sources.claim_now([source_id], lease_s=LONG_S)
+    watched = sources.begin(source_id, claim.lease, lease_s=lease_s)
+    assert watched is not None
+    return watched
+
+
+def polled(sources: Sources, source_id: str, outcome: Outcome, *, interval_s: float = LONG_S) -> WatchedSource:
+    """The source after a poll that went like this."""
+    assert sources.finish(begun(sources, source_id), outcome, interval_s=interval_s)
+    return find(sources, source_id)
+
+
+# -- what is watched
+
+
+def test_a_new_source_is_kept_whole_and_due_at_once(sources: Sources) -> None:
+    described = source(
+        "a", group="news", in_flight=2, per_minute=10, private=True, tags=("x", "$y"), every_s=None, kind="feed"
+    )
+    watch(sources, described)
+    watched = find(sources, "a")
+    assert watched.source == described
+    assert (watched.active, watched.lease, watched.identity, watched.remembered) == (True, None, None, Remembered())
+    assert (watched.looks.last_at, watched.looks.failures, watched.looks.items) == (None, 0, 0)
+    assert claimed(sources) == {"a"}
+
+
+def test_sources_are_listed_in_the_order_of_the_file_those_that_rest_last(sources: Sources) -> None:
+    watch(sources, "c", "a", "b", "d")
+    watch(sources, "d", "c", "b")
+    assert [(watched.source.id, watched.active) for watched in sources.all()] == [
+        ("d", True),
+        ("c", True),
+        ("b", True),
+        ("a", False),
+    ]
+
+
+def test_the_same_file_again_changes_nothing_and_makes_nothing_due(sources: Sources) -> None:
+    described = [source("a"), source("b", every_s=None, tags=("t",))]
+    assert sources.synchronise(described, ["a mistake"])
+    claimed(sources)
+    before = sources.all()
+    assert not sources.synchronise(described, ["a mistake"])
+    assert sources.all() == before
+    assert claimed(sources) == set()
+
+
+@pytest.mark.parametrize("change", [{"url": "https://moved.example/"}, {"every_s": 60}, {"every_s": None}])
+def test_another_address_or_interval_is_due_at_once(sources: Sources, change: dict[str, Any]) -> None:
+    watch(sources, "a", "b")
+    polled(sources, "a", Outcome())
+    polled(sources, "b", Outcome())
+    watch(sources, source("a", **change), "b")
+    assert claimed(sources) == {"a"}
+
+
+@pytest.mark.parametrize("change", [{"name": "Other"}, {"tags": ("new",)}, {"group": "g"}, {"private": True}])
+def test_another_look_changes_the_description_and_not_when_it_is_due(sources: Sources, change: dict[str, Any]) -> None:
+    watch(sources, "a")
+    before = polled(sources, "a", Outcome(remembered=REMEMBERED))
+    watch(sources, source("a", **change))
+    after = find(sources, "a")
+    assert after == replace(before, source=source("a", **change))
+    assert claimed(sources) == set()
+
+
+def test_of_another_address_nothing_is_remembered_but_how_the_source_fared_is_kept(sources: Sources) -> None:
+    watch(sources, "a")
+    before = polled(sources, "a", Outcome(new=(item("i"),), remembered=REMEMBERED, identity="guid"))
+    watch(sources, source("a", every_s=60))
+    assert find(sources, "a").remembered == REMEMBERED
+    watch(sources, source("a", url="https://moved.example/"))
+    after = find(sources, "a")
+    assert after.remembered == Remembered()
+    assert after.identity == "guid"
+    assert (after.looks.items, after.looks.last_ok_at) == (1, before.looks.last_ok_at)
+
+
+def test_a_poll_of_the_old_address_does_not_count_for_the_new_one(sources: Sources) -> None:
+    watch(sources, "a")
+    old = begun(sources, "a")
+    watch(sources, source("a", url="https://moved.example/"))
+    assert not sources.finish(old, Outcome(remembered=REMEMBERED), interval_s=LONG_S)
+    assert find(sources, "a").remembered == Remembered()
+    assert claimed(sources) == {"a"}
+
+
+def test_a_source_that_the_file_no_longer_names_rests(sources: Sources) -> None:
+    watch(sources, "a", "b")
+    polled(sources, "a", Outcome(new=(item("i"),)))
+    watch(sources, "b")
+    rests = find(sources, "a")
+    assert (rests.active, rests.looks.next_at, rests.looks.items) == (False, None, 1)
+    assert claimed(sources) == {"b"}
+
+
+def test_an_empty_file_lets_everything_rest(sources: Sources) -> None:
+    watch(sources, "a", "b")
+    assert sources.synchronise([], [])
+    assert claimed(sources) == set()
+    assert not sources.synchronise([], [])
+
+
+def test_a_source_that_comes_back_is_due_at_once_and_goes_on_from_what_it_was(sources: Sources) -> None:
+    watch(sources, "a")
+    polled(sources, "a", Outcome(new=(item("i"),), remembered=REMEMBERED, identity="link"))
+    watch(sources)
+    watch(sources, "a")
+    back = find(sources, "a")
+    assert (back.active, back.looks.items, back.remembered, back.identity) == (True, 1, REMEMBERED, "link")
+    assert claimed(sources) == {"a"}
+
+
+@pytest.mark.parametrize("text", ["$name", "$$NOW", "$source.url", "a.b", "{'$gt': 1}"])
+def test_texts_that_look_like_mongodbs_own_words_are_kept_as_they_are(sources: Sources, text: str) -> None:
+    described = source("a", name=text, url=text, group=text, tags=(text,))
+    watch(sources, described)
+    sources.synchronise([described], [text])
+    assert find(sources, "a").source == described
+    assert sources.mistakes() == [text]
+    after = polled(
+        sources,
+        "a",
+        Outcome(identity=text, remembered=Remembered(validators=Validators(etag=text), body_digest=text, version=text)),
+    )
+    assert (after.identity, after.remembered.validators.etag, after.remembered.version) == (text, text, text)
+    assert polled(sources, "a", Outcome(error=text)).looks.error == text
+
+
+def test_a_source_that_is_added_by_hand_is_known_and_not_polled_by_itself(sources: Sources) -> None:
+    sources.add(source("a"))
+    watched = find(sources, "a")
+    assert (watched.active, watched.looks.next_at) == (False, None)
+    assert claimed(sources) == set()
+    assert sources.claim_now(["a"], lease_s=LONG_S).source_ids == ("a",)
+
+
+# -- mistakes
+
+
+def test_mistakes_of_the_file_are_kept_until_it_has_none(sources: Sources) -> None:
+    assert sources.mistakes() == []
+    assert sources.synchronise([], ["line 1: this", "line 2: that"])
+    assert sources.mistakes() == ["line 1: this", "line 2: that"]
+    assert not sources.synchronise([], ["line 1: this", "line 2: that"])
+    assert sources.synchronise([], [])
+    assert sources.mistakes() == []
+
+
+# -- claims
+
+
+def test_two_claims_never_overlap(sources: Sources) -> None:
+    watch(sources, *"abcde")
+    first, second = claimed(sources, limit=3), claimed(sources, limit=3)
+    assert (len(first), len(second)) == (3, 2)
+    assert first | second == set("abcde")
+    assert sources.claim_due(limit=3, lease_s=LONG_S) == Claim("")
+
+
+def test_claims_from_many_threads_at_once_never_overlap(sources: Sources) -> None:
+    names = {f"s{number:02}" for number in range(40)}
+    watch(sources, *sorted(names))
+    start = threading.Barrier(8)
+
+    def claim(_: int) -> list[str]:
+        start.wait()
+        taken: list[str] = []
+        while claim := sources.claim_due(limit=5, lease_s=LONG_S).source_ids:
+            taken += claim
+        return taken
+
+    with ThreadPoolExecutor(8) as threads:
+        taken = [name for share in threads.map(claim, range(8)) for name in share]
+    # a thread that lost every one of its five stops early: what is left is claimed now, and nothing twice
+    taken += claimed(sources, limit=100)
+    assert sorted(taken) == sorted(names)
+
+
+def test_those_that_have_waited_longest_come_first(sources: Sources) -> None:
+    watch(sources, "late", "early")
+    polled(sources, "early", Outcome(), interval_s=0)
+    polled(sources, "late", Outcome(), interval_s=0)
+    assert claimed(sources, limit=1) == {"early"}
+
+
+def test_a_lease_that_ends_frees_its_sources_without_anybodys_doing(sources: Sources) -> None:
+    watch(sources, "a", "b")
+    assert claimed(sources, lease_s=SHORT_S) == {"a", "b"}
+    assert wait_until(lambda: claimed(sources), "the lease to end") == {"a", "b"}
+
+
+def test_claim_now_takes_what_is_not_due_or_rests_and_leaves_what_is_being_polled(sources: Sources) -> None:
+    watch(sources, "not due", "polled", "rests", "unasked")
+    polled(sources, "not due", Outcome())
+    begun(sources, "polled")
+    watch(sources, "not due", "polled", "unasked")
+    claim = sources.claim_now(["not due", "polled", "rests", "unknown"], lease_s=LONG_S)
+    assert set(claim.source_ids) == {"not due", "rests"}
+    assert claimed(sources) == {"unasked"}
+
+
+def test_claim_now_takes_over_from_one_whose_lease_has_ended(sources: Sources) -> None:
+    watch(sources, "a")
+    begun(sources, "a", lease_s=SHORT_S)
+    wait_until(lambda: sources.claim_now(["a"], lease_s=LONG_S).source_ids, "the lease to end")
+
+
+# -- a poll begins
+
+
+def test_begin_gives_the_source_under_a_lease_of_its_own(sources: Sources) -> None:
+    watch(sources, "a")
+    claim = sources.claim_due(limit=1, lease_s=LONG_S)
+    watched = sources.begin("a", claim.lease, lease_s=LONG_S)
+    assert watched is not None
+    assert watched.source == source("a")
+    assert watched.lease not in (None, claim.lease)
+    assert watched.looks.last_at is not None
+    assert claimed(sources) == set()
+
+
+def test_a_message_that_comes_twice_begins_one_poll(sources: Sources) -> None:
+    watch(sources, "a")
+    claim = sources.claim_due(limit=1, lease_s=LONG_S)
+    start = threading.Barrier(4)
+
+    def begin(_: int) -> WatchedSource | None:
+        start.wait()
+        return sources.begin("a", claim.lease, lease_s=LONG_S)
+
+    with ThreadPoolExecutor(4) as threads:
+        begun_polls = [watched for watched in threads.map(begin, range(4)) if watched]
+    assert len(begun_polls) == 1
+    assert sources.begin("a", claim.lease, lease_s=LONG_S) is None
+
+
+def test_a_message_that_comes_too_late_begins_nothing(sources: Sources) -> None:
+    watch(sources, "a")
+    late = sources.claim_due(limit=1, lease_s=SHORT_S)
+    # the claim is over, whether somebody else has claimed the source since or not
+    wait_until(lambda: _is_due(sources, "a"), "the lease to end")
+    assert sources.begin("a", late.lease, lease_s=LONG_S) is None
+    assert claimed(sources) == {"a"}
+    assert sources.begin("a", late.lease, lease_s=LONG_S) is None
+
+
+def _is_due(sources: Sources, source_id: str) -> bool:
+    """By the server's time, which a beat of another source shows without touching this one."""
+    sources.add(source("clock"))
+    now = begun(sources, "clock").looks.last_at
+    next_at = find(sources, source_id).looks.next_at
+    return now is not None and next_at is not None and next_at < now
+
+
+@pytest.mark.parametrize(("source_id", "lease"), [("b", None), ("a", "another"), ("a", "")])
+def test_nobody_begins_what_they_have_not_claimed(sources: Sources, source_id: str, lease: str | None) -> None:
+    watch(sources, "a", "b")
+    claim = sources.claim_now(["a"], lease_s=LONG_S)
+    assert sources.begin(source_id, claim.lease if lease is None else lease, lease_s=LONG_S) is None
+
+
+# -- a poll ends
+
+
+def test_a_source_is_due_again_its_interval_after_the_poll_began(sources: Sources) -> None:
+    watch(sources, "a")
+    watched = begun(sources, "a")
+    assert sources.finish(watched, Outcome(), interval_s=90.5)
+    looks = find(sources, "a").looks
+    assert looks.last_at is not None
+    assert looks.next_at is not None
+    assert (looks.next_at - looks.last_at).total_seconds() == 90.5
+    assert looks.interval_s == 90.5
+    assert looks.last_at == watched.looks.last_at
+    assert claimed(sources) == set()
+
+
+def test_a_poll_that_took_longer_than_the_interval_is_due_at_once_and_not_before_it_ended(sources: Sources) -> None:
+    watch(sources, "a")
+    after = polled(sources, "a", Outcome(), interval_s=0)
+    assert after.looks.next_at == after.looks.last_ok_at
+    assert claimed(sources) == {"a"}
+
+
+def test_who_has_lost_the_lease_has_no_say(sources: Sources) -> None:
+    watch(sources, "a")
+    slow = begun(sources, "a", lease_s=SHORT_S)
+    claim = wait_until(
+        lambda: next((one for one in [sources.claim_due(limit=1, lease_s=LONG_S)] if one.source_ids), None),
+        "the lease to end",
+    )
+    quick = sources.begin("a", claim.lease, lease_s=LONG_S)
+    assert quick is not None
+    assert not sources.finish(slow, Outcome(error="too late"), interval_s=LONG_S)
+    assert find(sources, "a") == quick
+    assert sources.finish(quick, Outcome(identity="link"), interval_s=LONG_S)
+    assert not sources.finish(quick, Outcome(error="twice"), interval_s=LONG_S)
+    after = find(sources, "a")
+    assert (after.looks.error, after.identity) == (None, "link")
+
+
+def test_a_failure_is_kept_with_its_beginning_and_how_often(sources: Sources) -> None:
+    watch(sources, "a")
+    well = polled(sources, "a", Outcome(new=(item("i"),), remembered=REMEMBERED, identity="link"))
+    first = polled(sources, "a", Outcome(error="no answer"))
+    second = polled(sources, "a", Outcome(error="another error"))
+    assert (first.looks.failures, first.looks.error) == (1, "no answer")
+    assert (second.looks.failures, second.looks.error) == (2, "another error")
+    assert first.looks.error_since is not None
+    assert first.looks.error_since == second.looks.error_since
+    # what the last good document left is still good
+    assert (second.remembered, second.identity, second.looks.items) == (REMEMBERED, "link", 1)
+    assert second.looks.last_ok_at == well.looks.last_ok_at
+    assert second.looks.last_new_at == well.looks.last_new_at
+
+
+def test_a_source_that_healed_has_no_error_left(sources: Sources) -> None:
+    watch(sources, "a")
+    failing = polled(sources, "a", Outcome(error="no answer"))
+    healed = polled(sources, "a", Outcome())
+    assert failing.looks.last_ok_at is None
+    assert (healed.looks.failures, healed.looks.error, healed.looks.error_since) == (0, None, None)
+    assert healed.looks.last_ok_at is not None
+    assert polled(sources, "a", Outcome(error="again")).looks.failures == 1
+
+
+@pytest.mark.parametrize(
+    ("outcome", "items"),
+    [
+        (Outcome(), 0),
+        (Outcome(edited=3), 0),
+        (Outcome(new=(item("i"), item("j"))), 2),
+        (Outcome(sighted=3), 3),
+        (Outcome(new=(item("i"),), sighted=1, edited=9), 2),
+    ],
+)
+def test_what_arrived_is_counted_and_dated(sources: Sources, outcome: Outcome, items: int) -> None:
+    watch(sources, "a")
+    once, twice = polled(sources, "a", outcome), polled(sources, "a", outcome)
+    assert (once.looks.items, twice.looks.items) == (items, 2 * items)
+    assert (once.looks.last_new_at is not None) == (items > 0)
+
+
+def test_what_an_outcome_does_not_say_keeps_its_value(sources: Sources) -> None:
+    watch(sources, "a")
+    polled(sources, "a", Outcome(remembered=REMEMBERED, identity="guid after link"))
+    after = polled(sources, "a", Outcome())
+    assert (after.remembered, after.identity) == (REMEMBERED, "guid after link")
+
+
+def test_every_time_is_an_aware_one_of_the_server(sources: Sources) -> None:
+    watch(sources, "a")
+    polled(sources, "a", Outcome(new=(item("i"),)))
+    looks = polled(sources, "a", Outcome(error="x")).looks
+    for moment in (looks.next_at, looks.last_at, looks.last_ok_at, looks.last_new_at, looks.error_since):
+        assert moment is not None
+        assert abs((moment - datetime.now(UTC)).total_seconds()) < LONG_S + 60
+
+
+# -- indexes
+
+
+def test_every_query_has_an_index(sources: Sources, database: Database[dict[str, Any]]) -> None:
+    watch(sources, *(f"s{number}" for number in range(30)))
+    sources.add(source("by hand"))
+    queries: list[Callable[[], object]] = [
+        lambda: watch(sources, *(f"s{number}" for number in range(1, 30))),
+        lambda: sources.add(source("by hand")),
+        sources.all,
+        sources.mistakes,
+        lambda: sources.claim_due(limit=5, lease_s=LONG_S),
+        lambda: polled(sources, "s20", Outcome()),
+    ]
+    database.command("profile", 2)
+    for query in queries:
+        query()
+    database.command("profile", 0)
+    found = list(database["system.profile"].find({"planSummary": {"$exists": True}}))
+    assert len(found) >= len(queries)
+    assert [entry["command"] for entry in found if "COLLSCAN" in entry["planSummary"]] == []
+    assert [entry["command"] for entry in found if entry.get("hasSortStage")] == []
