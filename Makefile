@@ -1,6 +1,6 @@
 # make run     the whole system, set up on first use        make test   every check there is
 # make demo    the same, on an invented feed                make db     the bundled MongoDB alone
-# make serve, bench, lock, screenshot, format, clean: see CONTRIBUTING.md
+# make format, lock, screenshot, clean: see CONTRIBUTING.md
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: run demo db test check format lock clean
+.PHONY: run demo db test screenshot format lock clean
 
 run: preflight-serve $(VENV)/.run
 	@python -m feedmirror.mongod honcho start --port "$${PORT:-8080}"
@@ -32,6 +32,9 @@ test: preflight $(VENV)/.test
 	ruff format --check
 	mypy
 	pytest
+
+screenshot: $(VENV)/.test
+	python -m tests.screenshot docs/screenshot.png
 
 format: $(VENV)/.test
 	ruff check --fix
