@@ -1,0 +1,507 @@
+"""The recipe of a poll, with real parts: a server on loopback, the real parser, the real MongoDB."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+from pymongo.errors import AutoReconnect, PyMongoError
+
+import feedmirror.poll
+from feedmirror.config import Settings
+from feedmirror.fetch.connections import connections_of_this_process
+from feedmirror.models import Item, Outcome, Remembered, Selection, Source, Validators, WatchedSource
+from feedmirror.poll import Poller
+from feedmirror.storage import Storage
+from feedmirror.storage.sources import Claim
+from tests.feed_server import FeedServer, Reply, Request
+
+LEASE_S = 60
+SETTINGS = Settings(lease_s=LEASE_S, fetch_deadline_s=20, fetch_max_bytes=100_000, batch_size=3, batch_threads=4)
+
+
+def atom(*entries: str) -> bytes:
+    return b'<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom"><title>T</title>%s</feed>' % (
+        "".join(entries).encode()
+    )
+
+
+def entry(name: str, *, title: str | None = None, link: str | None = None, tag: str = "feed") -> str:
+    return (
+        f"<entry><id>urn:{name}</id><title>{title or name}</title><category term='{tag}'/>"
+        f"<link href='{link or f'https://example.com/{name}'}'/><published>2026-01-01T00:00:00Z</published></entry>"
+    )
+
+
+def titles(items: tuple[Item, ...]) -> list[str]:
+    return [item.title for item in items]
+
+
+class Mirror:
+    """A server, a database, and the poller between them."""
+
+    def __init__(self, storage: Storage, server: FeedServer):
+        self.storage = storage
+        self.server = server
+        self.poller = Poller(storage, SETTINGS)
+
+    def watch(self, *paths: str, **fields: Any) -> None:
+        """Watch what the server has at these paths, each under its path as id."""
+        self.storage.sources.synchronise(
+            [
+                Source(
+                    **{"id": path, "name": path.upper(), "url": self.server.url(path), "private": True, "every_s": 30}
+                    | fields
+                )
+                for path in paths
+            ],
+            [],
+        )
+
+    def claim(self, *paths: str) -> Claim:
+        return self.storage.sources.claim_now(paths, lease_s=LEASE_S)
+
+    def poll(self, path: str = "/feed") -> Outcome:
+        claim = self.claim(path)
+        outcome = self.poller.poll_one(path, claim.lease)
+        assert outcome is not None
+        return outcome
+
+    def source(self, path: str = "/feed") -> WatchedSource:
+        return next(watched for watched in self.storage.sources.all() if watched.source.id == path)
+
+    def stored(self) -> list[str]:
+        return titles(self.storage.items.newest(Selection(), limit=100).items)
+
+
+@pytest.fixture
+def server() -> Iterator[FeedServer]:
+    with FeedServer() as server:
+        yield server
+    connections_of_this_process().close()
+
+
+@pytest.fixture
+def mirror(storage: Storage, server: FeedServer) -> Mirror:
+    mirror = Mirror(storage, server)
+    mirror.watch("/feed")
+    return mirror
+
+
+# -- what a poll brings
+
+
+def test_what_a_feed_lists_is_stored_and_told_oldest_first(mirror: Mirror) -> None:
+    mirror.server.serve("/feed", atom(entry("b"), entry("a")))
+    outcome = mirror.poll()
+    assert outcome.ok
+    assert titles(outcome.new) == ["a", "b"]
+    assert mirror.stored() == ["b", "a"]
+    looks = mirror.source().looks
+    assert (looks.items, looks.failures, looks.interval_s) == (2, 0, 30)
+
+
+def test_a_feed_that_grew_brings_only_what_is_new(mirror: Mirror) -> None:
+    mirror.server.serve("/feed", atom(entry("a")))
+    mirror.poll()
+    mirror.server.serve("/feed", atom(entry("c"), entry("a"), entry("b")))
+    assert sorted(titles(mirror.poll().new)) == ["b", "c"]
+    assert mirror.source().looks.items == 3
+
+
+def test_a_changed_title_is_an_edit(mirror: Mirror) -> None:
+    mirror.server.serve("/feed", atom(entry("a"), entry("b")))
+    mirror.poll()
+    mirror.server.serve("/feed", atom(entry("a", title="Better"), entry("b")))
+    outcome = mirror.poll()
+    assert (outcome.new, outcome.edited) == ((), 1)
+    assert sorted(mirror.stored()) == ["Better", "b"]
+
+
+def test_what_another_source_has_shown_already_is_sighted(mirror: Mirror) -> None:
+    mirror.watch("/feed", "/other")
+    mirror.server.serve("/feed", atom(entry("a")))
+    mirror.server.serve("/other", atom(entry("a"), entry("b")))
+    mirror.poll("/feed")
+    outcome = mirror.poll("/other")
+    assert (titles(outcome.new), outcome.sighted) == (["b"], 1)
+    assert sorted(mirror.stored()) == ["a", "b"]
+
+
+def test_the_tags_of_a_source_are_given_to_its_items_besides_their_own(mirror: Mirror) -> None:
+    mirror.watch("/feed", tags=("mine", "feed"))
+    mirror.server.serve("/feed", atom(entry("a", tag="feed"), entry("b", tag="rust")))
+    assert {item.title: item.tags for item in mirror.poll().new} == {
+        "a": ("feed", "mine"),
+        "b": ("rust", "mine", "feed"),
+    }
+    mirror.server.serve("/feed", atom(entry("b", tag="rust"), entry("a", tag="feed")))
+    assert mirror.poll().edited == 0
+
+
+# -- nothing new
+
+
+def test_what_the_server_says_is_unchanged_is_asked_with_its_validators_and_stored_no_more(mirror: Mirror) -> None:
+    modified = datetime(2026, 1, 1, tzinfo=UTC)
+    mirror.server.serve("/feed", atom(entry("a")), etag='"v1"', last_modified=modified)
+    mirror.poll()
+    head = mirror.storage.clock.head_us()
+    outcome = mirror.poll()
+    first, second = mirror.server.requests_for("/feed")
+    assert (first.headers["If-None-Match"], first.headers["If-Modified-Since"]) == (None, None)
+    assert second.headers["If-None-Match"] == '"v1"'
+    assert second.headers["If-Modified-Since"] == "Thu, 01 Jan 2026 00:00:00 GMT"
+    assert (outcome.ok, outcome.new, outcome.edited) == (True, (), 0)
+    assert mirror.storage.clock.head_us() == head
+    assert mirror.poll().ok
+    assert mirror.server.requests_for("/feed")[2].headers["If-None-Match"] == '"v1"'
+
+
+def test_the_same_bytes_again_are_not_parsed(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirror.server.serve("/feed", atom(entry("a")))
+    mirror.poll()
+    monkeypatch.setattr(feedmirror.poll, "parse", _bug)
+    assert mirror.poll() == Outcome(remembered=mirror.source().remembered)
+
+
+def test_a_new_validator_of_the_same_bytes_is_sent_from_then_on(mirror: Mirror) -> None:
+    mirror.server.serve("/feed", atom(entry("a")), headers={"ETag": '"one"'})
+    mirror.poll()
+    mirror.server.serve("/feed", lambda _: Reply(atom(entry("a")), 200, {"ETag": '"two"'}))
+    mirror.poll()
+    mirror.poll()
+    asked = [request.headers["If-None-Match"] for request in mirror.server.requests_for("/feed")]
+    assert asked == [None, '"one"', '"two"']
+
+
+def test_what_another_version_has_read_is_read_again(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirror.server.serve("/feed", atom(entry("a")), etag=True)
+    monkeypatch.setattr(feedmirror.poll, "__version__", "0.0.1")
+    mirror.poll()
+    assert mirror.source().remembered.version == "0.0.1"
+    monkeypatch.setattr(feedmirror.poll, "__version__", "0.0.2")
+    asked: list[bytes] = []
+    monkeypatch.setattr(feedmirror.poll, "parse", _noting(asked))
+    assert mirror.poll().ok
+    assert mirror.server.requests_for("/feed")[1].headers["If-None-Match"] is None
+    assert asked == [atom(entry("a"))]
+    assert mirror.source().remembered.version == "0.0.2"
+
+
+def test_a_document_whose_end_is_missing_is_asked_for_again(mirror: Mirror) -> None:
+    whole = atom(entry("a"), entry("b"))
+    cut = whole[: whole.index(b"urn:b")]
+    mirror.server.serve("/feed", cut, etag=True)
+    assert titles(mirror.poll().new) == ["a"]
+    assert mirror.source().remembered == Remembered()
+    mirror.server.serve("/feed", whole, etag=True)
+    assert titles(mirror.poll().new) == ["b"]
+    assert mirror.source().remembered != Remembered()
+
+
+# -- ids
+
+
+def test_the_rule_of_ids_is_kept_with_the_source_and_holds_for_the_next_document(mirror: Mirror) -> None:
+    # one link for all, so the guid has to tell them apart
+    def shared(*names: str) -> bytes:
+        return atom(*(entry(name, link="https://example.com/") for name in names))
+
+    mirror.server.serve("/feed", shared("b", "a"))
+    mirror.poll()
+    assert mirror.source().identity == "guid"
+    # alone, this entry's link would do: only the rule that was kept tells that it is known
+    mirror.server.serve("/feed", shared("a"))
+    outcome = mirror.poll()
+    assert (outcome.new, outcome.sighted, outcome.edited) == ((), 0, 0)
+    assert mirror.source().identity == "guid"
+
+
+def test_a_rule_that_had_to_change_brings_no_old_item_back(mirror: Mirror) -> None:
+    mirror.server.serve("/feed", atom(entry("a", link="https://example.com/")))
+    mirror.poll()
+    assert mirror.source().identity == "link"
+    both = atom(*(entry(name, link="https://example.com/") for name in ("b", "a")))
+    mirror.server.serve("/feed", both)
+    assert titles(mirror.poll().new) == ["b"]
+    assert mirror.source().identity == "guid after link"
+    assert sorted(mirror.stored()) == ["a", "b"]
+
+
+# -- failures
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        (Reply(status=500), "500"),
+        (Reply(status=404), "404"),
+        (Reply(b""), "empty"),
+        (Reply(b"<html><body>Down for maintenance</body></html>"), "HTML page"),
+        (Reply(b"not a feed at all"), "neither XML nor JSON"),
+        (Reply(b"x" * 200_000), "larger than"),
+    ],
+)
+def test_what_is_no_feed_is_a_failure_that_is_kept_on_the_source(mirror: Mirror, reply: Reply, told: str) -> None:
+    mirror.server.serve("/feed", lambda _: reply)
+    outcome = mirror.poll()
+    assert outcome.error is not None
+    assert told in outcome.error
+    assert "\n" not in outcome.error
+    looks = mirror.source().looks
+    assert (looks.error, looks.failures, looks.items) == (outcome.error, 1, 0)
+
+
+def test_a_server_that_is_not_there_is_a_failure(mirror: Mirror) -> None:
+    with FeedServer() as gone:
+        url = gone.url("/feed")
+    mirror.watch("/feed", url=url)
+    assert not mirror.poll().ok
+
+
+def test_an_address_within_the_own_network_is_refused_unless_the_operator_says_private(mirror: Mirror) -> None:
+    mirror.watch("/feed", private=False)
+    mirror.server.serve("/feed", atom(entry("a")))
+    assert not mirror.poll().ok
+    assert mirror.server.requests == []
+
+
+def test_a_failure_leaves_what_is_remembered_and_heals_with_the_next_document(mirror: Mirror) -> None:
+    mirror.server.serve("/feed", atom(entry("a")), etag='"good"')
+    mirror.poll()
+    remembered = mirror.source().remembered
+    mirror.server.serve("/feed", b"<html/>", etag='"bad"')
+    for failures in (1, 2):
+        assert not mirror.poll().ok
+        failing = mirror.source()
+        assert (failing.looks.failures, failing.remembered, failing.looks.items) == (failures, remembered, 1)
+    # the validator of a document that could not be read is never sent, else a 304 would hide it for good
+    assert {request.headers["If-None-Match"] for request in mirror.server.requests_for("/feed")} == {None, '"good"'}
+    mirror.server.serve("/feed", atom(entry("b"), entry("a")), etag='"bad"')
+    assert titles(mirror.poll().new) == ["b"]
+    looks = mirror.source().looks
+    assert (looks.failures, looks.error, looks.error_since) == (0, None, None)
+
+
+def test_validators_of_a_document_that_could_not_be_stored_are_not_kept(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror.server.serve("/feed", atom(entry("a")), etag=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(feedmirror.poll, "parse", _bug)
+        assert not mirror.poll().ok
+    assert mirror.source().remembered.validators == Validators()
+    assert titles(mirror.poll().new) == ["a"]
+
+
+def test_failures_are_looked_at_again_later_and_later(mirror: Mirror) -> None:
+    mirror.server.serve("/feed", status=500)
+    pauses = []
+    for _ in range(4):
+        mirror.poll()
+        pauses.append(mirror.source().looks.interval_s)
+    for doublings, pause in enumerate(pauses):
+        assert pause == pytest.approx(30 * 2**doublings, rel=0.11)
+
+
+def test_retry_after_is_kept_to(mirror: Mirror) -> None:
+    mirror.server.serve("/feed", status=503, headers={"Retry-After": "1234"})
+    outcome = mirror.poll()
+    assert outcome.retry_after_s == 1234
+    assert mirror.source().looks.interval_s == 1234
+
+
+def test_one_source_that_fails_does_not_concern_the_others(mirror: Mirror) -> None:
+    paths = ["/first", "/broken", "/missing", "/last"]
+    mirror.watch(*paths)
+    mirror.server.serve("/first", atom(entry("a")))
+    mirror.server.serve("/broken", b"<html/>")
+    mirror.server.serve("/last", atom(entry("b")))
+    outcomes = dict(mirror.poller.poll_claimed(mirror.claim(*paths)))
+    assert {path: outcome.ok for path, outcome in outcomes.items()} == {
+        "/first": True,
+        "/broken": False,
+        "/missing": False,
+        "/last": True,
+    }
+    assert sorted(mirror.stored()) == ["a", "b"]
+    assert {path: mirror.source(path).looks.failures for path in paths} == {
+        "/first": 0,
+        "/broken": 1,
+        "/missing": 1,
+        "/last": 0,
+    }
+
+
+def test_a_bug_in_the_parser_is_an_outcome_and_logged_with_its_traceback(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    mirror.watch("/feed", "/other")
+    mirror.server.serve("/feed", atom(entry("a")))
+    mirror.server.serve("/other", atom(entry("b")))
+    monkeypatch.setattr(feedmirror.poll, "parse", _bug)
+    outcomes = dict(mirror.poller.poll_claimed(mirror.claim("/feed", "/other")))
+    assert {outcome.error for outcome in outcomes.values()} == {
+        "a bug in Feedmirror, see the worker's log: ZeroDivisionError"
+    }
+    assert mirror.source().looks.failures == 1
+    bugs = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert sorted(record.message for record in bugs) == ["/FEED: a bug in Feedmirror", "/OTHER: a bug in Feedmirror"]
+    assert all(record.exc_info for record in bugs)
+
+
+# -- MongoDB
+
+
+def test_mongodb_away_is_not_the_sources_doing_and_goes_up_after_the_others_are_done(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror.watch("/feed", "/other")
+    mirror.server.serve("/feed", atom(entry("a")))
+    mirror.server.serve("/other", atom(entry("b")))
+    store = mirror.storage.items.store
+
+    def store_while_away(source_id: str, entries: Any) -> Any:
+        if source_id == "/feed":
+            raise AutoReconnect("MongoDB went away")
+        return store(source_id, entries)
+
+    monkeypatch.setattr(mirror.storage.items, "store", store_while_away)
+    with pytest.raises(PyMongoError, match="went away"):
+        list(mirror.poller.poll_claimed(mirror.claim("/feed", "/other")))
+    assert mirror.stored() == ["b"]
+    away = mirror.source("/feed")
+    assert (away.looks.failures, away.looks.error, away.remembered) == (0, None, Remembered())
+    # nobody polls it until its lease ends
+    assert away.lease is not None
+    assert mirror.claim("/feed").source_ids == ()
+
+
+# -- what the log says
+
+
+def test_a_failure_is_one_warning_and_its_repetitions_and_its_end_are_none(
+    mirror: Mirror, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="feedmirror.poll")
+
+    def said() -> list[tuple[str, str]]:
+        lines = [(record.levelname, record.message) for record in caplog.records if record.name == "feedmirror.poll"]
+        caplog.clear()
+        return lines
+
+    mirror.server.serve("/feed", status=500)
+    error = mirror.poll().error
+    ((level, line),) = said()
+    assert level == "WARNING"
+    assert line.startswith(f"/FEED: {error}; next try in ")
+    mirror.poll()
+    assert said() == []
+    mirror.server.serve("/feed", atom(entry("b"), entry("a")))
+    mirror.poll()
+    assert said() == [("INFO", "/FEED: well again after 2 failures"), ("INFO", "/FEED: 2 new, 0 edited")]
+    mirror.poll()
+    assert said() == []
+    mirror.server.serve("/feed", status=500)
+    mirror.poll()
+    assert [level for level, _ in said()] == ["WARNING"]
+
+
+# -- several at once
+
+
+def test_a_slow_server_does_not_hold_up_the_rest_of_its_batch(mirror: Mirror) -> None:
+    """The slow server answers only once everybody else has been stored: were they to wait for it, nobody would."""
+    others = [f"/quick{number}" for number in range(8)]
+    mirror.watch("/slow", *others)
+    done = threading.Semaphore(0)
+    waited: list[bool] = []
+
+    def slow(_: Request) -> bytes:
+        waited.extend(done.acquire(timeout=15) for _ in others)
+        return atom(entry("slow"))
+
+    mirror.server.serve("/slow", slow)
+    for path in others:
+        mirror.server.serve(path, atom(entry(path.strip("/"))))
+    poller = Poller(_Telling(mirror.storage, done), SETTINGS)  # type: ignore[arg-type]
+    outcomes = dict(poller.poll_claimed(mirror.claim("/slow", *others)))
+    assert waited == [True] * len(others)
+    assert all(outcome.ok for outcome in outcomes.values())
+    assert sorted(mirror.stored()) == [*(path.strip("/") for path in others), "slow"]
+
+
+class _Telling:
+    """The storage, which says when a poll has been finished."""
+
+    def __init__(self, storage: Storage, done: threading.Semaphore):
+        self.items = storage.items
+        self.sources = self
+        self._sources = storage.sources
+        self._done = done
+
+    def begin(self, *arguments: Any, **named: Any) -> Any:
+        return self._sources.begin(*arguments, **named)
+
+    def finish(self, *arguments: Any, **named: Any) -> Any:
+        finished = self._sources.finish(*arguments, **named)
+        self._done.release()
+        return finished
+
+
+def test_what_is_due_is_claimed_in_batches_until_nothing_is(mirror: Mirror) -> None:
+    paths = [f"/{number}" for number in range(7)]
+    mirror.watch(*paths)
+    claims = list(mirror.poller.claim_due())
+    assert [len(claim.source_ids) for claim in claims] == [3, 3, 1]
+    assert sorted(name for claim in claims for name in claim.source_ids) == paths
+    assert list(mirror.poller.claim_due()) == []
+
+
+def test_batches_that_come_out_even_end_as_well(mirror: Mirror) -> None:
+    mirror.watch(*(f"/{number}" for number in range(6)))
+    assert [len(claim.source_ids) for claim in mirror.poller.claim_due()] == [3, 3]
+
+
+def test_a_batch_that_is_delivered_twice_polls_once(mirror: Mirror) -> None:
+    mirror.watch("/feed", "/other")
+    mirror.server.serve("/feed", atom(entry("a")))
+    mirror.server.serve("/other", atom(entry("b")))
+    claim = mirror.claim("/feed", "/other")
+    assert len(list(mirror.poller.poll_claimed(claim))) == 2
+    assert list(mirror.poller.poll_claimed(claim)) == []
+    assert len(mirror.server.requests) == 2
+
+
+def test_a_poll_whose_source_was_taken_over_stores_its_items_and_says_nothing_else(
+    mirror: Mirror, database: Database[dict[str, Any]]
+) -> None:
+    """The items are true whoever saw them; of how the source fares, the one that has the lease speaks."""
+
+    def meanwhile(_: Request) -> bytes:
+        database["sources"].update_one({"_id": "/feed"}, {"$set": {"lease": "somebody else's"}})
+        return atom(entry("a"))
+
+    mirror.server.serve("/feed", meanwhile)
+    mirror.poll()
+    assert mirror.stored() == ["a"]
+    watched = mirror.source()
+    assert (watched.lease, watched.looks.last_ok_at, watched.remembered) == ("somebody else's", None, Remembered())
+
+
+def _bug(*_: object, **__: object) -> Any:
+    raise ZeroDivisionError
+
+
+def _noting(asked: list[bytes]) -> Any:
+    parse = feedmirror.poll.parse
+
+    def noting(body: bytes, **named: Any) -> Any:
+        asked.append(body)
+        return parse(body, **named)
+
+    return noting
