@@ -45,7 +45,7 @@ def parse(body: bytes, *, url: str, content_type: str = "") -> Page:
     tree = xml.read(body, content_type, url)
     if _local_name(tree.root) == "html":
         raise _is_a_page(body, url, content_type)
-    return _from_xml(tree, url, dates, has_base=b"base" in body)
+    return _from_xml(tree, url, dates, has_base=b"xml:base" in body)
 
 
 def _from_xml(tree: xml.Tree, url: str, dates: DateReader, *, has_base: bool) -> Page:

@@ -24,7 +24,7 @@ def read(root: Element, reading: Reading) -> Page:
     """The page that an Atom document is: a feed, or a single entry (RFC 4287, 2)."""
     feed = Fields(root, reading)
     alone = reading.names[root.tag] == "entry"
-    elements, beyond = limits.first_of([root] if alone else feed.all("entry"))
+    elements, beyond = limits.first_of([root] if alone else feed.each("entry"))
     inherited = "" if alone else authors(feed)
     return Page(
         entries=tuple(_entry(Fields(element, reading), inherited) for element in elements),
@@ -47,7 +47,7 @@ def _entry(fields: Fields, inherited_author: str) -> Entry:
         guid=guid_of(guid),
         author=author_of(authors(fields) or _source_authors(fields) or inherited_author),
         summary=_summary(fields),
-        tags=modules.tags(map(_tag, fields.all("category")), fields),
+        tags=modules.tags([_tag(category) for category in fields.each("category")], fields),
         published=fields.date("published", "issued", "created", "dcterms:issued", "dc:date"),
         updated=fields.date("updated", "modified", "dcterms:modified"),
         **modules.extras(fields),
@@ -76,9 +76,8 @@ def _summary(fields: Fields) -> str:
     for element in fields.all("summary", "content", "media:description"):
         if text := summary(element, fields.base(element)):
             return text
-    if fields.extended:
-        for group in fields.all("media:group"):
-            return _summary(fields.within(group))
+    for group in fields.each("media:group"):
+        return _summary(fields.within(group))
     return ""
 
 
@@ -108,10 +107,8 @@ def _from_base64(text: str) -> str:
 
 def authors(fields: Fields) -> str:
     """The names of those who wrote it, with commas between."""
-    names = [name for person in fields.all("author") if (name := _name(fields.within(person)))]
-    if not names:
-        return modules.creator(fields) if fields.extended else ""
-    return names[0] if len(names) == 1 else ", ".join(dict.fromkeys(names))
+    names = modules.joined([_name(person, fields) for person in fields.each("author")])
+    return names or modules.creator(fields)
 
 
 def _source_authors(fields: Fields) -> str:
@@ -120,14 +117,24 @@ def _source_authors(fields: Fields) -> str:
     return "" if source is None else authors(fields.within(source))
 
 
-def _name(person: Fields) -> str:
+def _name(person: Element, fields: Fields) -> str:
+    """A person's name, or the address where there is none (RFC 4287, 3.2)."""
+    address = ""
+    for child in person:
+        kind = fields.reading.names[child.tag]
+        if kind == "name" and (name := html.one_line(text_in(child))):
+            return name
+        if kind == "email":
+            address = html.one_line(text_in(child))
     # the last is not allowed, and common: the name without an element of its own
-    return person.text("name", "email") or html.one_line(person.element.text or "")
+    return address or html.one_line(person.text or "")
 
 
 def _link(fields: Fields, guid: str) -> str | None:
     """Where the entry can be read: its alternate link, the HTML one if there are several."""
-    candidates = [element for element in fields.all("link") if relation(element) == "alternate"]
+    candidates = [element for element in fields.each("link") if element.get("rel", "alternate") == "alternate"]
+    if not candidates:
+        candidates = [element for element in fields.each("link") if relation(element) == "alternate"]
     if len(candidates) > 1:
         candidates.sort(key=lambda element: "html" not in element.get("type", ""))
     for element in candidates:
@@ -138,12 +145,12 @@ def _link(fields: Fields, guid: str) -> str | None:
 
 def relation(element: Element) -> str:
     """How a link's target relates to the feed or entry; without a word, as its alternate."""
-    return (element.get("rel") or "alternate").strip().lower().removeprefix(_REGISTRY)
+    return element.get("rel", "").strip().lower().removeprefix(_REGISTRY) or "alternate"
 
 
 def next_page(fields: Fields, name: str) -> str | None:
     """The page with the entries before these (RFC 5005, 3 and 4)."""
-    links = list(fields.all(name))
+    links = list(fields.each(name))
     for wanted in ("next", "prev-archive"):
         for element in links:
             if relation(element) == wanted and (link := fields.link(element.get("href"), element)):
@@ -152,6 +159,6 @@ def next_page(fields: Fields, name: str) -> str | None:
 
 
 def links(fields: Fields, name: str, wanted: str) -> Iterator[str]:
-    for element in fields.all(name):
+    for element in fields.each(name):
         if relation(element) == wanted and (link := fields.link(element.get("href"), element)):
             yield link

@@ -4,7 +4,7 @@ What Atom and the RSS formats read their entries through. Knows how markup sits 
 `xml:base`), and not which field means what.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from lxml import etree
@@ -30,7 +30,7 @@ class Reading:
 class Fields:
     """An element's children by short name; each question takes the first name that has an answer."""
 
-    __slots__ = ("_children", "element", "extended", "reading")
+    __slots__ = ("_children", "element", "reading")
 
     def __init__(self, element: Element, reading: Reading):
         self.element = element
@@ -44,8 +44,14 @@ class Fields:
             else:
                 children[name] = [child]
         self._children = children
-        # whether there is anything of other modules to look for
-        self.extended = any(":" in name for name in children)
+
+    def has_any(self, names: frozenset[str]) -> bool:
+        """Whether there is a child of any of these names: the cheapest of questions, most answers being no."""
+        return not self._children.keys().isdisjoint(names)
+
+    def each(self, name: str) -> Sequence[Element]:
+        """Every child of this name, in the order of the document."""
+        return self._children.get(name, ())
 
     def all(self, *names: str) -> Iterator[Element]:
         """Every child of these names: in the order of the names, then of the document."""
@@ -60,18 +66,19 @@ class Fields:
 
     def text(self, *names: str) -> str:
         """The first text that is not blank, as one line."""
-        for child in self.all(*names):
-            text = html.one_line(text_in(child))
-            if text:
-                return text
+        for name in names:
+            for child in self._children.get(name, ()):
+                if text := html.one_line(text_in(child)):
+                    return text
         return ""
 
     def date(self, *names: str) -> datetime | None:
         """The first date that can be read."""
-        for child in self.all(*names):
-            date = self.reading.dates.read(child.text)
-            if date is not None:
-                return date
+        for name in names:
+            for child in self._children.get(name, ()):
+                date = self.reading.dates.read(child.text)
+                if date is not None:
+                    return date
         return None
 
     def within(self, child: Element) -> "Fields":

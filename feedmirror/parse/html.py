@@ -95,13 +95,18 @@ def text_of(markup: str) -> str:
 
 def one_line(text: str) -> str:
     """The text with each run of white space as one space."""
-    return windows_1252_controls(" ".join(text.split()))
+    line = " ".join(text.split())
+    return line if line.isascii() else windows_1252_controls(line)
 
 
 def windows_1252_controls(text: str) -> str:
     """The text with C1 control characters read as Windows' authors meant them: `&#146;` is an apostrophe."""
     # isascii() is a flag of the string and costs nothing; most text ends here
-    return text if text.isascii() else text.translate(_C1)
+    return text if text.isascii() else _C1.sub(_from_windows_1252, text)
+
+
+def _from_windows_1252(control: re.Match[str]) -> str:
+    return control[0].encode("latin-1").decode("windows-1252")
 
 
 def without_forbidden(text: str) -> str:
@@ -110,11 +115,8 @@ def without_forbidden(text: str) -> str:
 
 
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-_C1 = {
-    code: bytes([code]).decode("windows-1252")
-    for code in range(0x80, 0xA0)
-    if code not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)
-}
+# without the five that Windows does not use either
+_C1 = re.compile("[\x80\x82-\x8c\x8e\x91-\x9c\x9e\x9f]")
 
 
 @lru_cache(maxsize=256)

@@ -20,30 +20,34 @@ _MAX_DIGITS = 10
 
 _TAG_TEXTS = ("dc:subject", "media:category")
 _TAG_LISTS = ("media:keywords", "itunes:keywords")
+_TAGS = frozenset((*_TAG_TEXTS, *_TAG_LISTS, "atom:category", "itunes:category"))
+_CREATORS = ("dc:creator", "dc:author", "itunes:author")
+_PICTURES = frozenset({"media:thumbnail", "media:content", "media:group", "enclosure", "itunes:image"})
+_COUNTS = frozenset({"re:rank", "slash:comments", "thr:total"})
 # `editor@example.org (The Editor)`, as RSS 2.0 wants it, and the other orders that people write
 _MAIL_AND_NAME = re.compile(
     r"\S+@\S+\s*\((?P<name>[^()]+)\)|(?P<before>[^<>()]+?)\s*[<(]\s*(?:mailto:)?\S+@\S+?\s*[>)]"
 )
 
 
-def tags(own: Iterable[str], fields: Fields) -> tuple[str, ...]:
+def tags(own: list[str], fields: Fields) -> tuple[str, ...]:
     """The entry's own tags and those of the modules, each once, in order."""
-    found = [*own, *_module_tags(fields)] if fields.extended else list(own)
-    return distinct(found)
+    return distinct([*own, *_module_tags(fields)] if fields.has_any(_TAGS) else own)
 
 
 def distinct(tags: Iterable[str]) -> tuple[str, ...]:
     """Tags as one keeps them: none empty, each once, in order."""
-    lines = (html.one_line(tag)[:MAX_TAG_LENGTH] for tag in tags)
-    return tuple(dict.fromkeys(line for line in lines if line))[:MAX_TAGS]
+    lines = dict.fromkeys([html.one_line(tag) for tag in tags])
+    lines.pop("", None)
+    return tuple([line[:MAX_TAG_LENGTH] for line in lines][:MAX_TAGS])
 
 
 def _module_tags(fields: Fields) -> Iterator[str]:
     for element in fields.all(*_TAG_TEXTS):
         yield html.text_of(text_in(element))
-    for element in fields.all("atom:category"):
+    for element in fields.each("atom:category"):
         yield element.get("term") or ""
-    for element in fields.all("itunes:category"):
+    for element in fields.each("itunes:category"):
         yield from _category_names(element)
     for element in fields.all(*_TAG_LISTS):
         yield from text_in(element).split(",")
@@ -57,8 +61,8 @@ def _category_names(element: Element) -> Iterator[str]:
 
 def creator(fields: Fields) -> str:
     """Who made the entry, by the modules; several names with commas between."""
-    for kind in ("dc:creator", "dc:author", "itunes:author"):
-        if names := joined(person_name(text_in(element)) for element in fields.all(kind)):
+    for kind in _CREATORS:
+        if names := joined([person_name(text_in(element)) for element in fields.each(kind)]):
             return names
     return ""
 
@@ -71,7 +75,10 @@ def person_name(text: str) -> str:
 
 
 def joined(names: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(name for name in names if name))
+    """The names that are not empty, each once, with commas between."""
+    found = dict.fromkeys(names)
+    found.pop("", None)
+    return ", ".join(found) if found else ""
 
 
 class Extras(TypedDict, total=False):
@@ -85,24 +92,24 @@ class Extras(TypedDict, total=False):
 
 def extras(fields: Fields) -> Extras:
     """What the modules know beyond the formats' own fields."""
-    if not fields.extended:
-        return {}
-    return {
-        "thumbnail": thumbnail(fields),
-        "score": whole_number(fields.text("re:rank")),
-        "comments": whole_number(fields.text("slash:comments", "thr:total")),
-    }
+    extras: Extras = {}
+    if fields.has_any(_COUNTS):
+        extras["score"] = whole_number(fields.text("re:rank"))
+        extras["comments"] = whole_number(fields.text("slash:comments", "thr:total"))
+    if fields.has_any(_PICTURES):
+        extras["thumbnail"] = thumbnail(fields)
+    return extras
 
 
 def thumbnail(fields: Fields) -> str | None:
     """The address of a picture of the entry: a thumbnail if there is one, else a picture among its media."""
     media = [fields, *(fields.within(group) for group in fields.all("media:group", "media:content"))]
     for level in media:
-        for element in level.all("media:thumbnail"):
+        for element in level.each("media:thumbnail"):
             if link := level.link(element.get("url") or text_in(element), element):
                 return link
     for level in media:
-        for element in (*level.all("media:content"), *level.all("enclosure")):
+        for element in (*level.each("media:content"), *level.each("enclosure")):
             if _is_picture(element) and (link := level.link(element.get("url"), element)):
                 return link
     image = fields.first("itunes:image")

@@ -49,10 +49,10 @@ def read(root: Element, reading: Reading) -> Page:
 
 
 def _items(top: Fields, channel: Fields) -> Iterator[Element]:
-    yield from channel.all("item")
+    yield from channel.each("item")
     if channel is not top:
-        yield from top.all("item")
-    for gathered in channel.all("items"):  # RSS 1.1
+        yield from top.each("item")
+    for gathered in channel.each("items"):  # RSS 1.1
         yield from gathered.iterchildren("{*}item")
 
 
@@ -95,13 +95,11 @@ def _title(element: Element | None) -> str:
 
 
 def _other_title(fields: Fields) -> str:
-    if not fields.extended:
-        return ""
     return atom.title(fields.first("atom:title")) or _title(fields.first("dc:title", "media:title", "itunes:title"))
 
 
 def _link(fields: Fields, guid: str) -> str | None:
-    for element in fields.all("link"):
+    for element in fields.each("link"):
         if link := fields.link(text_in(element) or element.get("href"), element):
             return link
     if link := next(atom.links(fields, "atom:link", "alternate"), None):
@@ -112,20 +110,21 @@ def _link(fields: Fields, guid: str) -> str | None:
     return fields.permanent(guid)
 
 
-def _tags(fields: Fields) -> Iterator[str]:
-    for element in fields.all("category"):
-        yield html.text_of(text_in(element))
-    # in no standard, and in feeds
-    for element in fields.all("tags"):
-        yield from text_in(element).split(",")
+def _tags(fields: Fields) -> list[str]:
+    tags = [html.text_of(text_in(element)) for element in fields.each("category")]
+    for element in fields.each("tags"):  # in no standard, and in feeds
+        tags += text_in(element).split(",")
+    return tags
 
 
 def _author(fields: Fields) -> str:
     """Who wrote it: a name, where one is given beside the address."""
-    names = modules.joined(_person(fields, element) for element in fields.all("author"))
-    if names or not fields.extended:
-        return names
-    return modules.creator(fields) or modules.joined(_person(fields, element) for element in fields.all("atom:author"))
+    names = modules.joined([_person(fields, element) for element in fields.each("author")])
+    return (
+        names
+        or modules.creator(fields)
+        or modules.joined([_person(fields, element) for element in fields.each("atom:author")])
+    )
 
 
 def _person(fields: Fields, element: Element) -> str:
