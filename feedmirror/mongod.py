@@ -40,6 +40,9 @@ _STOP_S = 20
 # A log that nobody reads must not fill the disk of a machine that runs for years.
 _LOG_MAX_BYTES = 10 * 1024 * 1024
 
+# As a shell says that a command is not there.
+_CANNOT_RUN = 127
+
 _NOT_YET_INITIATED = 94
 _NOT_FOUND_IN_CONFIG = 93
 
@@ -179,7 +182,8 @@ def _free_port(data_dir: Path) -> int:
     """The port of last time if nobody else has it, else another; the data directory remembers it."""
     data_dir.mkdir(parents=True, exist_ok=True)
     memory = data_dir / "mongodb-port"
-    last = int(memory.read_text("utf-8")) if memory.exists() else 0
+    remembered = memory.read_text("utf-8").strip() if memory.exists() else ""
+    last = int(remembered) if remembered.isdecimal() else 0
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -237,12 +241,16 @@ def _run(arguments: Sequence[str], uri: str, mongod: Mongod | None) -> int:
     if not arguments:
         print(f"MongoDB is ready at {uri}; Ctrl-C ends it", flush=True)
         return _watch(None, mongod)
-    command = subprocess.Popen(
-        arguments,
-        env={**os.environ, "MONGODB_URI": uri},
-        start_new_session=True,  # Ctrl-C reaches it through us, once
-        preexec_fn=_end_with_parent,
-    )
+    try:
+        command = subprocess.Popen(
+            arguments,
+            env={**os.environ, "MONGODB_URI": uri},
+            start_new_session=True,  # Ctrl-C reaches it through us, once
+            preexec_fn=_end_with_parent,
+        )
+    except OSError as error:
+        print(f"feedmirror: cannot run {arguments[0]}: {error.strerror}", file=sys.stderr)
+        return _CANNOT_RUN
     try:
         return _watch(command, mongod)
     finally:
