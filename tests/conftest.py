@@ -13,6 +13,9 @@ from feedmirror import mongod
 from feedmirror.config import Settings
 from feedmirror.db import Connection
 from feedmirror.storage import Storage
+from tests.browser import browser, page
+
+__all__ = ["browser", "page"]
 
 _ROOT = Path(__file__).resolve().parent.parent
 _CORPORA = _ROOT.parent / "shared" / "corpora"

@@ -1,6 +1,5 @@
 """The page in a real Chromium, in front of a real server: what a reader sees, without a reload."""
 
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import Any
 import cherrypy
 import pytest
 from cheroot.wsgi import Server
-from playwright.sync_api import Browser, Locator, Page, Request, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Request, Route, expect
 
 from feedmirror.models import Entry, Item, Sighting, Source
 from feedmirror.storage import Storage
@@ -23,20 +22,6 @@ ROOT = Path(__file__).resolve().parent.parent
 HOSTILE = '<script>alert(1)</script> & "quotes"'
 OFTEN_S = 0.1  # so that a test need not wait
 SELDOM_S = 300.0  # so that what happens is not merely the next poll
-PATIENCE_MS = 20_000
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    executable = next(filter(None, map(shutil.which, names)), None)
-    if executable is None:
-        pytest.skip("there is no Chromium on this machine")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=executable, args=arguments)
-        yield chromium
-        chromium.close()
 
 
 @contextmanager
@@ -77,24 +62,6 @@ def slow_site(fake: FakeStorage) -> Iterator[str]:
     """The same, where a page that has polled will not do so again by itself."""
     with serving(lambda: fake, SELDOM_S) as address:
         yield address
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A tab of a fresh browser; whatever its console complains of fails the test, refused scripts included."""
-    context = browser.new_context(viewport={"width": 1000, "height": 700})
-    context.set_default_timeout(PATIENCE_MS)
-    tab = context.new_page()
-    complaints: list[str] = []
-    tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    yield tab
-    context.close()
-    # the browser's own line for each answer of 503, and for a server that ended before its page
-    assert [line for line in complaints if not line.startswith("Failed to load resource")] == []
-
-
-expect.set_options(timeout=PATIENCE_MS)
 
 
 # The browser reports the end of a request late; within the page it is known exactly.
