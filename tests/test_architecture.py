@@ -1,0 +1,216 @@
+"""The house keeps its arrows: imports point down only, and nothing reaches MongoDB before it is used.
+
+errors, models <- config, schedule <- fetch, parse, db, storage (which never import each other) <- poll
+<- stack_scrap; the web stands on models, errors, words and storage, and is imported by site.py alone
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = ("site", "stack_scrap", "celeryconfig")
+
+BASE = {"errors", "models"}
+# What each part may import of ours, itself apart. A part is a module of `feedmirror`, a package of it, or a script.
+ALLOWED: dict[str, set[str]] = {
+    "__init__": set(),
+    "errors": set(),
+    "models": set(),
+    "words": set(),
+    "preflight": set(),
+    "config": BASE,
+    "schedule": BASE,
+    "identity": BASE,
+    "sources_file": {*BASE, "config"},
+    "fetch": {*BASE, "config", "__init__"},
+    "parse": {*BASE, "config"},
+    "db": {*BASE, "config"},
+    "storage": {*BASE, "config", "words"},
+    "mongod": {*BASE, "config", "preflight"},
+    "sources_watch": {*BASE, "config", "sources_file", "storage"},
+    "poll": {*BASE, "__init__", "config", "schedule", "identity", "fetch", "parse", "storage"},
+    "web": {*BASE, "__init__", "words", "storage"},
+    "celeryconfig": {*BASE, "config"},
+    "stack_scrap": {
+        *BASE,
+        *("config", "celeryconfig", "db", "mongod", "poll", "sources_file", "sources_watch", "storage"),
+    },
+    "site": {*BASE, "config", "db", "storage", "web"},
+}
+# Alone among the web's modules it listens, and so has to know whether it can.
+ALLOWED_TO_MODULES = {"feedmirror.web.server": {"preflight"}}
+
+# Programs of their own, which use whatever they show or try out; nothing of the house may stand on them.
+TOOLS = {"commands", "__main__", "demo", "invented", "bench"}
+
+# Libraries that belong to one side of the house.
+FORBIDDEN_LIBRARIES = {
+    "stack_scrap": {"cherrypy", "cheroot", "jinja2"},
+    "poll": {"celery", "kombu", "requests", "urllib3", "lxml"},
+    "web": {"celery", "requests", "lxml", "nh3"},
+    "fetch": {"pymongo", "celery", "lxml", "cherrypy"},
+    "parse": {"pymongo", "celery", "requests", "cherrypy"},
+    "storage": {"celery", "requests", "lxml", "cherrypy"},
+    "db": {"celery", "requests", "lxml", "cherrypy"},
+    "models": {"pymongo", "bson", "requests", "lxml", "celery", "cherrypy"},
+    "schedule": {"pymongo", "time", "random"},
+}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of ours by its dotted name; a package's is that of its `__init__`."""
+    package = {name_of(path): path for path in sorted((ROOT / "feedmirror").rglob("*.py"))}
+    return package | {name: ROOT / f"{name}.py" for name in SCRIPTS}
+
+
+def part_of(module: str) -> str:
+    """`feedmirror.web.app` and `feedmirror.web` are of the part `web`."""
+    names = module.split(".")
+    if names[0] != "feedmirror":
+        return names[0]
+    return names[1] if len(names) > 1 else "__init__"
+
+
+@cache
+def imports_of(module: str) -> frozenset[str]:
+    """The dotted names that a module imports anywhere in it, within functions and for type checkers as well."""
+    return frozenset(_imported(ast.walk(ast.parse(modules()[module].read_text("utf-8"))), module))
+
+
+def _imported(nodes: Iterator[ast.AST], module: str) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: relative imports hide where they point"
+            # `from feedmirror import mongod` imports the module, `from feedmirror import __version__` a name
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in modules() or f"{full}.__init__" in modules() else str(node.module)
+
+
+def ours(module: str) -> set[str]:
+    return {name for name in imports_of(module) if name.split(".")[0] in ("feedmirror", "stack_scrap", "celeryconfig")}
+
+
+HOUSE = sorted(name for name in modules() if part_of(name) not in TOOLS)
+
+
+@pytest.mark.parametrize("module", HOUSE)
+def test_imports_point_down_only(module: str) -> None:
+    part = part_of(module)
+    assert part in ALLOWED, f"{part} is new: say in this test what it stands on"
+    allowed = {part, *ALLOWED[part], *ALLOWED_TO_MODULES.get(module, ())}
+    assert {name for name in ours(module) if part_of(name) not in allowed} == set()
+
+
+def test_the_arrows_have_no_circle() -> None:
+    above: dict[str, set[str]] = {part: stands_on - {part} for part, stands_on in ALLOWED.items()}
+    while above:
+        free = {part for part, stands_on in above.items() if not stands_on & above.keys()}
+        assert free, f"in a circle: {sorted(above)}"
+        above = {part: stands_on for part, stands_on in above.items() if part not in free}
+
+
+def test_what_is_allowed_is_what_there_is() -> None:
+    """A part that is gone must not go on allowing something."""
+    assert set(ALLOWED) - {part_of(name) for name in HOUSE} == set()
+
+
+def test_the_web_is_imported_by_the_site_alone() -> None:
+    users = {name for name in HOUSE if part_of(name) != "web" and any(part_of(used) == "web" for used in ours(name))}
+    assert users == {"site"}
+
+
+def test_nothing_stands_on_the_tools() -> None:
+    users = {name for name in HOUSE if any(part_of(used) in TOOLS for used in ours(name))}
+    assert users == set()
+
+
+@pytest.mark.parametrize("part", sorted(FORBIDDEN_LIBRARIES))
+def test_libraries_stay_on_their_side_of_the_house(part: str) -> None:
+    used = {name.split(".")[0] for module in HOUSE if part_of(module) == part for name in imports_of(module)}
+    assert used & FORBIDDEN_LIBRARIES[part] == set()
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_no_module_makes_a_mongodb_client_when_it_is_imported(module: str) -> None:
+    tree = ast.parse(modules()[module].read_text("utf-8"))
+    calls = [node for node in _run_at_import(tree.body) if isinstance(node, ast.Call)]
+    assert [node.lineno for node in calls if "MongoClient" in ast.unparse(node.func)] == []
+
+
+def _run_at_import(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    """Every node that runs when the module is imported: all but the bodies of functions."""
+    waiting: list[ast.AST] = list(body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            waiting += [*node.decorator_list, *node.args.defaults, *(one for one in node.args.kw_defaults if one)]
+        elif not isinstance(node, ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
+
+
+def test_site_imports_nothing_of_ours_until_it_is_run() -> None:
+    # its name is one of the standard library's: whoever comes by it at import time must find nothing heavy
+    tree = ast.parse((ROOT / "site.py").read_text("utf-8"))
+    at_import = set(_imported(_run_at_import(tree.body), "site"))
+    assert {name for name in at_import if part_of(name) in ALLOWED or name.startswith("feedmirror")} == set()
+    assert at_import <= {"sys", "pathlib"}
+
+
+@pytest.mark.parametrize(
+    ("imported", "absent"),
+    [
+        ("stack_scrap", ["cherrypy", "cheroot", "jinja2"]),
+        ("feedmirror.web.app", ["celery", "kombu", "requests", "lxml", "feedmirror.poll", "feedmirror.storage"]),
+        ("feedmirror.preflight", ["pymongo", "feedmirror.config"]),
+    ],
+)
+def test_a_process_loads_only_its_own_side(imported: str, absent: list[str]) -> None:
+    """What the arrows promise, seen in a process: libraries import libraries."""
+    script = f"import sys, {imported}; print([name for name in {absent!r} if name in sys.modules])"
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stdout.strip() == "[]"
+
+
+# -- and the walk itself
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("import feedmirror.poll", {"feedmirror.poll"}),
+        ("from feedmirror import poll", {"feedmirror.poll"}),
+        ("from feedmirror import storage", {"feedmirror.storage"}),
+        ("from feedmirror import __version__", {"feedmirror"}),
+        ("from feedmirror.storage.sources import Claim", {"feedmirror.storage.sources"}),
+        ("def f():\n    from feedmirror.poll import Poller", {"feedmirror.poll"}),
+        ("if TYPE_CHECKING:\n    import celery.app", {"celery.app"}),
+    ],
+)
+def test_the_walk_finds_every_way_to_import(text: str, expected: set[str]) -> None:
+    assert set(_imported(ast.walk(ast.parse(text)), "here")) == expected
+
+
+def test_the_walk_knows_what_runs_at_import() -> None:
+    tree = ast.parse(
+        "a()\ndef f(x=b()):\n    c()\nclass K:\n    d()\n    def m(self):\n        e()\n"
+        "if True:\n    g()\nh = lambda: i()"
+    )
+    calls = {ast.unparse(node.func) for node in _run_at_import(tree.body) if isinstance(node, ast.Call)}
+    assert calls == {"a", "b", "d", "g"}
