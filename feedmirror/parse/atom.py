@@ -4,7 +4,6 @@ Knows Atom's elements; how markup sits in them, and what other modules add, is r
 """
 
 import base64
-import binascii
 from collections.abc import Iterator
 
 from feedmirror.models import Entry, Page
@@ -50,6 +49,7 @@ def _entry(fields: Fields, inherited_author: str) -> Entry:
         tags=modules.tags([_tag(category) for category in fields.each("category")], fields),
         published=fields.date("published", "issued", "created", "dcterms:issued", "dc:date"),
         updated=fields.date("updated", "modified", "dcterms:modified"),
+        comments_link=next(links(fields, "link", "replies"), None),
         **modules.extras(fields),
     )
 
@@ -100,7 +100,7 @@ def _from_base64(text: str) -> str:
     """The text that was encoded (RFC 4287, 4.1.3.3); empty where it was none."""
     try:
         decoded = base64.b64decode(text).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not base64, or not text
         return ""
     return decoded if html.without_forbidden(decoded) == decoded else ""
 
@@ -159,6 +159,7 @@ def next_page(fields: Fields, name: str) -> str | None:
 
 
 def links(fields: Fields, name: str, wanted: str) -> Iterator[str]:
+    """The addresses of the links of one relation."""
     for element in fields.each(name):
         if relation(element) == wanted and (link := fields.link(element.get("href"), element)):
             yield link

@@ -4,6 +4,7 @@ What Atom and the RSS formats read their entries through. Knows how markup sits 
 `xml:base`), and not which field means what.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -14,6 +15,7 @@ from feedmirror.parse.dates import DateReader
 from feedmirror.parse.names import Names, split_tag
 from feedmirror.parse.xml import Element
 
+_HTML_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 _BASE = "{http://www.w3.org/XML/1998/namespace}base"
 
 
@@ -119,7 +121,9 @@ def markup_in(element: Element) -> str:
     if len(element) == 0:
         return element.text or ""
     for descendant in element.iterdescendants():
-        descendant.tag = split_tag(descendant.tag)[1]
+        local = split_tag(descendant.tag)[1]
+        # a broken document has names that are none, and no name of HTML's has anything but letters and digits
+        descendant.tag = local if _HTML_NAME.fullmatch(local) else "span"
     inside = [html.from_text(element.text or "")]
     inside += [etree.tostring(child, encoding="unicode", method="html") for child in element]
     return "".join(inside)

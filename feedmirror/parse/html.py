@@ -8,6 +8,7 @@ import html
 import re
 from collections import Counter
 from functools import lru_cache
+from typing import Literal
 
 import nh3
 
@@ -121,13 +122,22 @@ _C1 = re.compile("[\x80\x82-\x8c\x8e\x91-\x9c\x9e\x9f]")
 
 @lru_cache(maxsize=256)
 def _cleaner(base: str) -> nh3.Cleaner:
+    if base:
+        try:
+            return _configured(("rewrite_with_base", base))
+        except ValueError:  # addresses that Python takes and Rust does not, such as those of impossible hosts
+            pass
+    return _configured("deny")
+
+
+def _configured(relative: Literal["deny"] | tuple[Literal["rewrite_with_base"], str]) -> nh3.Cleaner:
     return nh3.Cleaner(
         tags=_TAGS,
         clean_content_tags=_TAGS_WITHOUT_CONTENT,
         attributes=_ATTRIBUTES,
         url_schemes=_SCHEMES,
         link_rel=REL,
-        url_relative=("rewrite_with_base", base) if base else "deny",
+        url_relative=relative,
     )
 
 

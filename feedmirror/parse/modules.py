@@ -85,7 +85,6 @@ class Extras(TypedDict, total=False):
     """The fields of an entry that only modules give."""
 
     thumbnail: str | None
-    comments_link: str | None
     score: int | None
     comments: int | None
 

@@ -11,14 +11,16 @@ from html.entities import html5
 # Long enough for any name or phrase; a longer replacement could blow a document up.
 MAX_ENTITY = 100
 MAX_ENTITIES = 500
-# Where a document type stands if there is one; far enough for the comments that some generators put first.
-HEAD = 4_096
 
 # Comments are matched so as to be passed over: they may speak of `<rss>`.
 _START = re.compile(
     r"<!--.*?(?:-->|\Z)|(?P<start><(?:\?xml\s|(?:[\w.-]+:)?(?:rss|feed|rdf|channel)[\s>/]))", re.IGNORECASE | re.DOTALL
 )
 _DECLARATION = re.compile(r"\s*<\?xml\b[^>]*>")
+# A document type stands before the root, behind nothing but declarations and comments.
+_PROLOG = r"(?:\s+|<\?.*?\?>|<!--.*?-->)*+(?=<!DOCTYPE)"
+_PROLOG_TEXT = re.compile(_PROLOG, re.IGNORECASE | re.DOTALL)
+_PROLOG_BYTES = re.compile(rb"(?:\xef\xbb\xbf)?" + _PROLOG.encode(), re.IGNORECASE | re.DOTALL)
 _DOCTYPE = re.compile(r"<!DOCTYPE\b[^<>\[\]]*(?:\[(?P<inside>.*?)\]\s*)?>", re.IGNORECASE | re.DOTALL)
 _ENTITY = re.compile(r"""<!ENTITY\s+([A-Za-z_][\w.-]*)\s+(?:"([^"<&%]*)"|'([^'<&%]*)')\s*>""")
 # What no XML document may hold (XML 1.0, 2.2), lone halves of surrogate pairs among it.
@@ -34,13 +36,13 @@ _XML_NAMES = frozenset({"amp", "lt", "gt", "quot", "apos"})
 
 def has_doctype(body: bytes) -> bool:
     """Whether a document has a document type, which we never hand to a parser."""
-    return b"<!DOCTYPE" in body[:HEAD].upper()
+    return _PROLOG_BYTES.match(body) is not None
 
 
 def without_doctype(text: str) -> str:
     """The text without its document type; the entities that it declares in so many words are put in their places."""
-    start = text[:HEAD].upper().find("<!DOCTYPE")
-    doctype = _DOCTYPE.match(text, start) if start >= 0 else None
+    prolog = _PROLOG_TEXT.match(text)
+    doctype = _DOCTYPE.match(text, prolog.end()) if prolog else None
     if doctype is None:
         return text
     entities = _declared_entities(doctype["inside"] or "")
@@ -56,7 +58,7 @@ def mended(text: str) -> str:
         text = text[start:]
     declaration = _DECLARATION.match(text)
     text = text[declaration.end() :] if declaration else text
-    return _AMPERSAND.sub(_as_xml, _FORBIDDEN.sub("", text))
+    return _AMPERSAND.sub(_as_xml, _FORBIDDEN.sub("", without_doctype(text)))
 
 
 def cut_to_whole(text: str, root: str, repeated: str) -> str | None:
@@ -82,7 +84,7 @@ def _end_tags(text: str, name: str) -> list[int]:
 
 
 def _first(text: str, repeated: str) -> int:
-    tags = re.finditer(rf"{_SKIPPED}|(?P<tag><{re.escape(repeated)}[\s>])", text, re.DOTALL)
+    tags = re.finditer(rf"{_SKIPPED}|(?P<tag><{re.escape(repeated)}(?:[\s/>]|\Z))", text, re.DOTALL)
     return next((tag.start() for tag in tags if tag["tag"]), len(text))
 
 

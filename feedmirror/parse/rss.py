@@ -83,6 +83,7 @@ def _entry(fields: Fields) -> Entry:
         tags=modules.tags(_tags(fields), fields),
         published=fields.date("pubdate", "atom:published", "dcterms:issued", "dc:date", "dcterms:created"),
         updated=fields.date("atom:updated", "dcterms:modified", "dc:date"),
+        comments_link=_comments_link(fields),
         **modules.extras(fields),
     )
 
@@ -108,6 +109,11 @@ def _link(fields: Fields, guid: str) -> str | None:
     if permalink is not None and permalink.get("isPermaLink", "true").strip().lower() == "false":
         return None
     return fields.permanent(guid)
+
+
+def _comments_link(fields: Fields) -> str | None:
+    element = fields.first("comments")
+    return None if element is None else fields.link(text_in(element), element)
 
 
 def _tags(fields: Fields) -> list[str]:

@@ -81,7 +81,7 @@ def _count(root: Element, repeated: str) -> int:
 
 
 def _written(element: Element) -> str:
-    local = etree.QName(element).localname if element.tag.startswith("{") else element.tag
+    local = element.tag.rpartition("}")[2]
     return f"{element.prefix}:{local}" if element.prefix else local
 
 
@@ -99,6 +99,8 @@ def _forgiving(document: bytes, url: str) -> Element:
         root = None
     if root is None:
         raise ParseError("the document is neither XML nor JSON")
+    # references that nothing resolved are no elements, and everybody else expects only such
+    etree.strip_elements(root, etree.Entity, with_tail=False)
     return root
 
 
