@@ -47,7 +47,7 @@ ALLOWED: dict[str, set[str]] = {
 ALLOWED_TO_MODULES = {"feedmirror.web.server": {"preflight"}}
 
 # Programs of their own, which use whatever they show or try out; nothing of the house may stand on them.
-TOOLS = {"commands", "__main__", "demo", "invented", "bench"}
+TOOLS = {"commands", "__main__", "demo", "invented"}
 
 # Libraries that belong to one side of the house.
 FORBIDDEN_LIBRARIES = {

@@ -1,0 +1,317 @@
+"""One pass by hand and the tasks, on a real feed server and the real MongoDB; the broker has tests of its own."""
+
+import logging
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import stack_scrap
+from feedmirror.config import Settings
+from feedmirror.fetch.connections import connections_of_this_process
+from feedmirror.models import Selection, Source
+from feedmirror.sources_file import source_id
+from feedmirror.sources_watch import SourcesWatch
+from feedmirror.storage import Storage
+from feedmirror.storage.sources import Claim
+from tests.feed_server import FeedServer
+from tests.processes import PYTHON, ROOT, environment, free_port
+
+
+def atom(*names: str) -> bytes:
+    entries = "".join(
+        f"<entry><id>urn:{name}</id><title>{name}</title><link href='https://example.com/{name}'/></entry>"
+        for name in names
+    )
+    return f"<feed xmlns='http://www.w3.org/2005/Atom'><title>T</title>{entries}</feed>".encode()
+
+
+@pytest.fixture
+def server() -> Iterator[FeedServer]:
+    with FeedServer() as server:
+        server.serve("/a", atom("a2", "a1"))
+        server.serve("/b", atom("b1"))
+        yield server
+    connections_of_this_process().close()
+
+
+@pytest.fixture
+def sources_path(tmp_path: Path) -> Path:
+    return tmp_path / "sources.toml"
+
+
+@pytest.fixture(autouse=True)
+def _fresh(database_uri: str, sources_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The module as a new process has it, in an environment that names this test's database and sources."""
+    for variable in ("HOST", "PORT", "CELERY_BROKER_URL"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("MONGODB_URI", database_uri)
+    monkeypatch.setenv("FEEDMIRROR_SOURCES", str(sources_path))
+    monkeypatch.setenv("FEEDMIRROR_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(stack_scrap, "_sources_watch", SourcesWatch())
+    stack_scrap._connection.close()
+    log = logging.getLogger("feedmirror.poll")
+    level = log.level
+    yield
+    log.setLevel(level)
+    stack_scrap._connection.close()
+
+
+def write(path: Path, *sources: tuple[str, str], private: bool = True) -> None:
+    """A sources file of these names and addresses."""
+    path.write_text(
+        "".join(
+            f'[[source]]\nname = "{name}"\nurl = "{url}"\nevery = "1h"\nprivate = {str(private).lower()}\n'
+            for name, url in sources
+        )
+    )
+
+
+def titles(storage: Storage) -> list[str]:
+    return sorted(item.title for item in storage.items.newest(Selection(), limit=100).items)
+
+
+# -- one pass
+
+
+def test_a_pass_looks_at_every_source_of_the_file_and_gives_what_is_new_oldest_first(
+    server: FeedServer, sources_path: Path, storage: Storage
+) -> None:
+    write(sources_path, ("A", server.url("/a")), ("B", server.url("/b")))
+    assert [item.title for item in stack_scrap.questions()] == ["a1", "a2", "b1"]
+    assert titles(storage) == ["a1", "a2", "b1"]
+
+
+def test_a_second_pass_gives_only_what_came_since_and_asks_nobody_whether_it_is_due(
+    server: FeedServer, sources_path: Path
+) -> None:
+    write(sources_path, ("A", server.url("/a")), ("B", server.url("/b")))
+    stack_scrap.questions()
+    server.serve("/a", atom("a3", "a2", "a1"))
+    assert [item.title for item in stack_scrap.questions()] == ["a3"]
+    assert len(server.requests_for("/b")) == 2
+
+
+def test_a_pass_says_how_each_source_fared(server: FeedServer, sources_path: Path) -> None:
+    write(sources_path, ("A", server.url("/a")), ("Gone", server.url("/gone")))
+    fared = {source.name: outcome for source, outcome in stack_scrap.one_pass([])}
+    assert [item.title for item in fared["A"].new] == ["a1", "a2"]
+    assert "404" in str(fared["Gone"].error)
+
+
+def test_a_pass_over_addresses_leaves_the_sources_of_the_file_alone(
+    server: FeedServer, sources_path: Path, storage: Storage
+) -> None:
+    write(sources_path, ("A", server.url("/a")))
+    assert [item.title for item in stack_scrap.questions(server.url("/b"))] == ["b1"]
+    assert server.requests_for("/a") == []
+    (watched,) = storage.sources.all()
+    assert (watched.source.url, watched.active) == (server.url("/b"), False)
+
+
+def test_an_address_that_is_given_again_is_the_same_source(server: FeedServer, storage: Storage) -> None:
+    url = server.url("/a")
+    assert len(stack_scrap.questions(url)) == 2
+    assert stack_scrap.questions(url, url) == []
+    (watched,) = storage.sources.all()
+    assert (watched.source.id, watched.looks.items) == (source_id(url), 2)
+
+
+def test_an_address_that_the_file_has_already_is_its_source(
+    server: FeedServer, sources_path: Path, storage: Storage
+) -> None:
+    write(sources_path, ("A", server.url("/a")))
+    stack_scrap.questions()
+    server.serve("/a", atom("a3", "a2"))
+    ((source, outcome),) = stack_scrap.one_pass([server.url("/a")])
+    assert (source.id, [item.title for item in outcome.new]) == ("a", ["a3"])
+    assert [watched.source.id for watched in storage.sources.all()] == ["a"]
+
+
+def test_an_address_that_was_tried_before_it_came_into_the_file_is_the_source_of_the_file(
+    server: FeedServer, sources_path: Path
+) -> None:
+    url = server.url("/a")
+    stack_scrap.questions(url)
+    write(sources_path, ("A", url))
+    stack_scrap.questions()
+    ((source, _),) = stack_scrap.one_pass([url])
+    assert source.id == "a"
+
+
+def test_what_somebody_else_is_polling_is_left_to_them(
+    server: FeedServer, sources_path: Path, storage: Storage
+) -> None:
+    write(sources_path, ("A", server.url("/a")), ("B", server.url("/b")))
+    SourcesWatch().refresh(storage, sources_path)
+    storage.sources.claim_now(["a"], lease_s=600)
+    assert [source.id for source, _ in stack_scrap.one_pass([])] == ["b"]
+    assert server.requests_for("/a") == []
+
+
+# -- the command
+
+
+def test_the_command_prints_what_is_new_and_then_how_much(
+    server: FeedServer, sources_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(sources_path, ("A", server.url("/a")), ("B", server.url("/b")))
+    assert stack_scrap.main([]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "A: a1",
+        "    https://example.com/a1",
+        "A: a2",
+        "    https://example.com/a2",
+        "B: b1",
+        "    https://example.com/b1",
+    ]
+    assert err == "3 new from 2 sources\n"
+    assert stack_scrap.main([]) == 0
+    assert capsys.readouterr() == ("", "0 new from 2 sources\n")
+
+
+def test_a_source_that_fails_is_one_line_and_the_others_go_on(
+    server: FeedServer, sources_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(sources_path, ("Gone", server.url("/gone")), ("B", server.url("/b")))
+    assert stack_scrap.main([]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == ["B: b1", "    https://example.com/b1"]
+    first, second = err.splitlines()
+    assert first.startswith("Gone: ")
+    assert second == "1 new from 2 sources"
+
+
+def test_nothing_that_could_be_read_is_a_failure(server: FeedServer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert stack_scrap.main([server.url("/gone")]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "0 new from 1 sources"
+
+
+def test_bad_addresses_are_told_all_at_once_and_nothing_is_fetched(
+    server: FeedServer, storage: Storage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert stack_scrap.main([server.url("/a"), "ftp://example.com/feed", "feed"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        "feedmirror: ftp://example.com/feed: must be an http or https address; feed: must be an http or https address\n"
+    )
+    assert (server.requests, storage.sources.all()) == ([], [])
+
+
+def test_a_missing_sources_file_is_told_in_one_line(sources_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert stack_scrap.main([]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"feedmirror: {sources_path}: no such sources file; set FEEDMIRROR_SOURCES or create it\n"
+
+
+def test_mistakes_in_the_sources_file_are_told_and_the_others_used(
+    server: FeedServer, sources_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(sources_path, ("A", server.url("/a")), ("B", "nowhere"))
+    assert [item.title for item in stack_scrap.questions()] == ["a1", "a2"]
+    assert "sources.toml, line 8: url must be an http or https address" in caplog.messages
+
+
+def test_mongodb_away_is_told_in_one_line(
+    server: FeedServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("MONGODB_URI", f"mongodb://127.0.0.1:{port}/x?timeoutMS=200")
+    assert stack_scrap.main([server.url("/a")]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("feedmirror: ")
+    assert f"127.0.0.1:{port}" in err
+    assert err.count("\n") == 1
+
+
+def test_settings_that_cannot_be_used_are_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FEEDMIRROR_LEASE", "soon")
+    assert stack_scrap.main([]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("feedmirror: FEEDMIRROR_LEASE='soon': ")
+    assert err.count("\n") == 1
+
+
+def test_as_a_program_with_nothing_but_an_address_it_brings_its_own_mongodb(server: FeedServer, tmp_path: Path) -> None:
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [PYTHON, "-W", "error", "stack_scrap.py", server.url("/a")],
+            cwd=ROOT,
+            env=environment(FEEDMIRROR_DATA=str(tmp_path / "own")),
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+
+    first = run()
+    assert first.returncode == 0, first.stderr
+    assert [line.rpartition(": ")[2] for line in first.stdout.splitlines()[::2]] == ["a1", "a2"]
+    assert first.stderr == "2 new from 1 sources\n"
+    again = run()
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "0 new from 1 sources\n")
+    assert not (tmp_path / "own" / "mongodb-uri").exists()
+
+
+# -- the tasks
+
+
+def test_a_batch_is_polled_once_however_often_its_message_comes(
+    server: FeedServer, sources_path: Path, storage: Storage
+) -> None:
+    write(sources_path, ("A", server.url("/a")), ("B", server.url("/b")))
+    SourcesWatch().refresh(storage, sources_path)
+    claim = storage.sources.claim_due(limit=10, lease_s=600)
+    for _ in range(2):
+        stack_scrap.poll_batch(claim.lease, list(claim.source_ids))
+    assert titles(storage) == ["a1", "a2", "b1"]
+    assert len(server.requests) == 2
+
+
+def test_a_message_of_a_claim_that_is_over_does_nothing(server: FeedServer, storage: Storage) -> None:
+    storage.sources.synchronise([Source(id="a", name="A", url=server.url("/a"), private=True)], [])
+    stack_scrap.poll_batch(Claim("over").lease, ["a", "unknown"])
+    assert server.requests == []
+
+
+def test_what_is_due_is_handed_out_once_in_batches(
+    server: FeedServer, sources_path: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(sources_path, *((f"S{number}", server.url(f"/{number}")) for number in range(5)))
+    monkeypatch.setenv("FEEDMIRROR_BATCH_SIZE", "2")
+    sent: list[list[str]] = []
+
+    def send(arguments: tuple[str, list[str]], *, expires: float) -> None:
+        assert expires == Settings.from_environ().lease_s
+        sent.append(arguments[1])
+
+    monkeypatch.setattr(stack_scrap.poll_batch, "apply_async", send)
+    stack_scrap.poll_due()
+    assert [len(batch) for batch in sent] == [2, 2, 1]
+    assert sorted(name for batch in sent for name in batch) == [f"s{number}" for number in range(5)]
+    stack_scrap.poll_due()
+    assert len(sent) == 3
+
+
+def test_a_worker_without_a_sources_file_says_so_once_and_goes_on_with_what_is_stored(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage.sources.synchronise([Source(id="a", name="A", url="https://a.example/")], [])
+    sent: list[object] = []
+    monkeypatch.setattr(stack_scrap.poll_batch, "apply_async", lambda arguments, **_: sent.append(arguments[1]))
+    for _ in range(3):
+        stack_scrap.poll_due()
+    assert sent == [["a"]]
+    assert ["no such sources file" in line for line in caplog.messages] == [True]
+
+
+def test_the_tasks_have_the_names_that_others_use() -> None:
+    assert {"feedmirror.poll_due", "feedmirror.poll_batch"} <= set(stack_scrap.app.tasks)
+    assert {entry["task"] for entry in stack_scrap.app.conf.beat_schedule.values()} <= set(stack_scrap.app.tasks)
