@@ -107,7 +107,7 @@
       $title.text(item.title || "Untitled");
       fillLink($title, item.link);
       repeat($row.find(".source"), item.sources, function ($source, id) {
-        $source.text(names[id] || id).attr("href", "/?source=" + encodeURIComponent(id));
+        $source.text(names[id] || id).attr({ href: "/?source=" + encodeURIComponent(id), "data-source": id });
       });
       if (item.author) $row.find(".author").text(item.author);
       else $row.find(".author").remove();
@@ -121,8 +121,15 @@
 
     return {
       make,
+      hasUnnamed: (item) => item.sources.some((id) => !(id in names)),
       setNames(others) {
         names = others;
+        $(feed)
+          .find(".source")
+          .each(function () {
+            const name = names[this.dataset.source] || this.dataset.source;
+            if (this.textContent !== name) this.textContent = name;
+          });
       },
     };
   })();
@@ -365,6 +372,7 @@
       if (Number(given) > Number(cursor)) cursor = given;
       const fresh = stream.add(items);
       if (fresh.length && !empty) attention.call(fresh);
+      if (fresh.some(row.hasUnnamed)) askForSources();
       if (empty) $("#trouble").remove();
       empty = false;
       indicator.live();

@@ -511,6 +511,17 @@ def test_a_source_that_begins_to_fail_is_seen_on_an_open_page(page: Page, fake: 
     expect(page.locator(".row .source")).to_have_text("A new one")
 
 
+def test_an_item_of_a_source_that_the_page_does_not_know_gets_its_name_at_once(
+    page: Page, fake: FakeStorage, slow_site: str
+) -> None:
+    page.goto(slow_site)
+    be_live(page)
+    fake.sources.watched.append(a_source("new", name="A new one", last_ok_at=datetime.now(UTC)))
+    fake.items.add(an_item(1, source_id="new"))
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    expect(page.locator(".row .source")).to_have_text("A new one")
+
+
 def test_without_script_the_page_is_of_use(browser: Browser, fake: FakeStorage, site: str) -> None:
     fake.items.add(*(an_item(n, summary="<p>Text.</p>") for n in range(110)))
     context = browser.new_context(java_script_enabled=False)
