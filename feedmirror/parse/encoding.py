@@ -178,8 +178,9 @@ def _forgivingly(body: bytes, name: str) -> Decoded:
         return Decoded(body.decode(name, "replace"), public_name(name), clean=False)
     intact = body.decode("utf-8", "ignore")
     strays = len(body) - len(intact.encode())
-    if intact.isascii() or strays > _MAX_STRAY:
-        # not one character of it is UTF-8
+    genuine = len(intact) - len(intact.encode("ascii", "ignore"))
+    if strays > min(genuine, _MAX_STRAY):
+        # what little of it is UTF-8 is so by accident
         guess = _sniffed(body)
         return Decoded(body.decode(guess, "replace"), public_name(guess), clean=False)
     return Decoded(body.decode("utf-8", _STRAY), "utf-8", clean=False)

@@ -21,7 +21,10 @@ _DECLARATION = re.compile(r"\s*<\?xml\b[^>]*>")
 _PROLOG = r"(?:\s+|<\?.*?\?>|<!--.*?-->)*+(?=<!DOCTYPE)"
 _PROLOG_TEXT = re.compile(_PROLOG, re.IGNORECASE | re.DOTALL)
 _PROLOG_BYTES = re.compile(rb"(?:\xef\xbb\xbf)?" + _PROLOG.encode(), re.IGNORECASE | re.DOTALL)
-_DOCTYPE = re.compile(r"<!DOCTYPE\b[^<>\[\]]*(?:\[(?P<inside>.*?)\]\s*)?>", re.IGNORECASE | re.DOTALL)
+_DOCTYPE = re.compile(
+    r"""<!DOCTYPE(?:[^<>\[\]"']|"[^"]*"|'[^']*')*+(?:\[(?P<inside>.*?)\]\s*)?>|<!DOCTYPE[^>]*>""",
+    re.IGNORECASE | re.DOTALL,
+)
 _ENTITY = re.compile(r"""<!ENTITY\s+([A-Za-z_][\w.-]*)\s+(?:"([^"<&%]*)"|'([^'<&%]*)')\s*>""")
 # What no XML document may hold (XML 1.0, 2.2), lone halves of surrogate pairs among it.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")

@@ -47,11 +47,11 @@ def _read_text(decoded: encoding.Decoded, url: str) -> Tree:
     text = repair.without_doctype(decoded.text)
     root = _strict(_bytes(text), url)
     if root is not None:
-        return Tree(root, decoded.encoding, recovered=not decoded.clean)
+        return Tree(_elements_only(root), decoded.encoding, recovered=not decoded.clean)
     text = repair.mended(text)
     root = _strict(_bytes(text), url)
     if root is not None:
-        return Tree(root, decoded.encoding, recovered=True)
+        return Tree(_elements_only(root), decoded.encoding, recovered=True)
     root = _forgiving(_bytes(text), url)
     return _without_half_entry(Tree(root, decoded.encoding, recovered=True), text, url)
 
@@ -99,7 +99,11 @@ def _forgiving(document: bytes, url: str) -> Element:
         root = None
     if root is None:
         raise ParseError("the document is neither XML nor JSON")
-    # references that nothing resolved are no elements, and everybody else expects only such
+    return _elements_only(root)
+
+
+def _elements_only(root: Element) -> Element:
+    """The tree without references that nothing resolved: they are no elements, and all others expect only such."""
     etree.strip_elements(root, etree.Entity, with_tail=False)
     return root
 
