@@ -6,7 +6,7 @@ import socketserver
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,22 @@ from feedmirror.storage import Storage
 from tests.processes import PYTHON, ROOT, Running, environment, free_port
 from tests.waiting import wait_until
 
-# A command that stays, and one that uses the MongoDB that it is given and says how it went by its exit status.
+# Commands: one that stays, one that has something to keep when it is told to end, and one that says by its exit
+# status what is kept.
 STAY = "import os, signal; print('PID', os.getpid(), flush=True); signal.pause()"
+SAVE = """
+import os, signal
+from pymongo import MongoClient
+with MongoClient(os.environ["MONGODB_URI"], retryWrites=False, serverSelectionTimeoutMS=2000) as client:
+    things = client.get_default_database()["things"]
+    things.insert_one({})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    print("PID", os.getpid(), flush=True)
+    signal.sigwait({signal.SIGTERM})
+    for _ in range(50):
+        things.insert_one({})
+    print("SAVED", flush=True)
+"""
 COUNT = """
 import os
 from pymongo import MongoClient
@@ -155,7 +169,12 @@ def test_a_command_gets_its_address_and_gives_its_exit_status_also_after_everyth
         command = int(ran.wait_for(r"PID (\d+)")[1])
         server = pid_of_mongod(data_dir)
         ran.process.kill()
-        wait_until(lambda: is_gone(command) and is_gone(server), "both to end with what started them")
+        try:
+            wait_until(lambda: is_gone(command) and is_gone(server), "both to end with what started them")
+        finally:
+            for left in (command, server):
+                with suppress(ProcessLookupError):
+                    os.kill(left, signal.SIGKILL)
     # killed like this it leaves an address at which nothing is, and a data directory that has to be recovered
     assert (data_dir / "mongodb-uri").exists()
 
@@ -170,21 +189,26 @@ def test_a_command_gets_its_address_and_gives_its_exit_status_also_after_everyth
 @pytest.mark.parametrize(
     ("number", "command", "ready"),
     [
-        (signal.SIGINT, (), r"MongoDB is ready at (mongodb://127\.0\.0\.1:\d+/\S+); Ctrl-C ends it"),
-        (signal.SIGTERM, (PYTHON, "-c", STAY), r"PID (\d+)"),
+        (signal.SIGTERM, (), r"MongoDB is ready at (mongodb://127\.0\.0\.1:\d+/\S+); Ctrl-C ends it"),
+        (signal.SIGINT, (PYTHON, "-c", SAVE), r"PID (\d+)"),
     ],
 )
-def test_a_signal_ends_it_all(number: signal.Signals, command: tuple[str, ...], ready: str, data_dir: Path) -> None:
+def test_a_signal_ends_it_all_in_order_and_a_second_one_does_not_cut_that_short(
+    number: signal.Signals, command: tuple[str, ...], ready: str, data_dir: Path
+) -> None:
     log = data_dir.parent / "log"
     with Running(module(*command), log, environment(FEEDMIRROR_DATA=str(data_dir))) as ran:
         found = ran.wait_for(ready)[1]
         server = pid_of_mongod(data_dir)
-        # twice, as people do who see nothing happen: the orderly end must not be cut short
+        # to the whole group, as a terminal does it for Ctrl-C
         ran.signal_group(number)
-        ran.signal_group(number)
+        wait_until(lambda: "will terminate after current cmd ends" in (data_dir / "mongod.log").read_text(), "its end")
+        with suppress(ProcessLookupError):
+            ran.signal_group(number)
         assert ran.process.wait(30) == 0, ran.output
         assert is_gone(server)
         assert not command or is_gone(int(found))
+        assert not command or "SAVED" in ran.output, "MongoDB went before the command that uses it"
         assert "Traceback" not in ran.output
     assert not (data_dir / "mongodb-uri").exists()
     assert (data_dir / "mongodb" / "mongod.lock").read_text() == "", "MongoDB was not ended cleanly"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import celeryconfig
 import stack_scrap
 from feedmirror.config import Settings
 from feedmirror.fetch.connections import connections_of_this_process
@@ -315,3 +316,20 @@ def test_a_worker_without_a_sources_file_says_so_once_and_goes_on_with_what_is_s
 def test_the_tasks_have_the_names_that_others_use() -> None:
     assert {"feedmirror.poll_due", "feedmirror.poll_batch"} <= set(stack_scrap.app.tasks)
     assert {entry["task"] for entry in stack_scrap.app.conf.beat_schedule.values()} <= set(stack_scrap.app.tasks)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (
+            Settings(mongodb_uri="mongodb://db/x"),
+            {"broker_url": "mongodb://db/x", "broker_transport_options": {"polling_interval": 0.2}},
+        ),
+        (Settings(mongodb_uri="mongodb://db/x", broker_url="amqp://rabbit//"), {"broker_url": "amqp://rabbit//"}),
+        (Settings(mongodb_uri="mongodb://db/x", broker_url="redis://r/0"), {"broker_url": "redis://r/0"}),
+    ],
+)
+def test_messages_go_through_the_database_unless_a_broker_is_named(
+    settings: Settings, expected: dict[str, object]
+) -> None:
+    assert celeryconfig.broker_settings(settings) == expected
