@@ -55,7 +55,7 @@ def _entry(fields: Fields, inherited_author: str) -> Entry:
 
 
 def _tag(category: Element) -> str:
-    return category.get("term") or category.get("label") or text_in(category)
+    return html.one_line(category.get("term") or category.get("label") or text_in(category))
 
 
 def title(element: Element | None) -> str:

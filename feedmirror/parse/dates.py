@@ -8,6 +8,7 @@ import html
 import re
 import warnings
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 # Real feeds do not announce what they publish; a year allows for calendars of events, and for broken clocks.
 FUTURE = timedelta(days=366)
@@ -177,6 +178,7 @@ def _full_year(digits: str) -> int:
     return year + (2000 if year < 70 else 1900)
 
 
+@lru_cache(maxsize=128)
 def _zone(text: str) -> timezone:
     """The zone's offset; one that nobody knows counts as UTC, as RFC 2822, 4.3 asks, and so does an impossible one."""
     offset = _OFFSET.search(text)

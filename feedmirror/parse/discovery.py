@@ -7,6 +7,7 @@ liking), then what it links to under a name that feeds usually have. Guesses no 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from lxml import etree
 
@@ -14,6 +15,8 @@ from feedmirror.parse import encoding, html, limits, links
 
 # More than a reader can choose from; a page of links to feeds is a directory, not a site.
 MAX_FEEDS = 20
+# The largest front pages have a few thousand links.
+MAX_LINKS = 10_000
 
 _TYPES = frozenset(
     {
@@ -74,7 +77,7 @@ def _base(root: etree._Element, url: str) -> str:
 
 
 def _declared(root: etree._Element, base: str) -> Iterator[Offer]:
-    for element in root.iter("link"):
+    for element in islice(root.iter("link"), MAX_LINKS):
         link = links.absolute(element.get("href"), base)
         if link and _is_feed(element, link):
             yield Offer(link, limits.title_of(html.one_line(element.get("title", ""))))
@@ -89,10 +92,10 @@ def _is_feed(element: etree._Element, link: str) -> bool:
 
 
 def _linked(root: etree._Element, base: str) -> Iterator[Offer]:
-    for element in root.iter("a"):
+    for element in islice(root.iter("a"), MAX_LINKS):
         link = links.absolute(element.get("href"), base)
         if link and _has_usual_name(link):
-            yield Offer(link, limits.title_of(html.one_line("".join(map(str, element.itertext())))))
+            yield Offer(link, limits.title_of(html.one_line(element.text or "")))
 
 
 def _has_usual_name(link: str) -> bool:

@@ -125,7 +125,7 @@ def _authors(owner: dict[str, Member]) -> str:
 def _texts(member: Member) -> Iterator[str]:
     for text in member if isinstance(member, list) else ():
         if isinstance(text, str):
-            yield _text(text)
+            yield html.one_line(_text(text))
 
 
 def _text(member: Member) -> str:

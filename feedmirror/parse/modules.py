@@ -26,7 +26,7 @@ _PICTURES = frozenset({"media:thumbnail", "media:content", "media:group", "enclo
 _COUNTS = frozenset({"re:rank", "slash:comments", "thr:total"})
 # `editor@example.org (The Editor)`, as RSS 2.0 wants it, and the other orders that people write
 _MAIL_AND_NAME = re.compile(
-    r"\S+@\S+\s*\((?P<name>[^()]+)\)|(?P<before>[^<>()]+?)\s*[<(]\s*(?:mailto:)?\S+@\S+?\s*[>)]"
+    r"[^\s@]+@[^\s@]+\s*\((?P<name>[^()]+)\)|(?P<before>[^<>()]+)[<(]\s*(?:mailto:)?[^\s@]+@[^\s@<>()]+\s*[>)]"
 )
 
 
@@ -36,27 +36,32 @@ def tags(own: list[str], fields: Fields) -> tuple[str, ...]:
 
 
 def distinct(tags: Iterable[str]) -> tuple[str, ...]:
-    """Tags as one keeps them: none empty, each once, in order."""
-    lines = dict.fromkeys([html.one_line(tag) for tag in tags])
-    lines.pop("", None)
-    return tuple([line[:MAX_TAG_LENGTH] for line in lines][:MAX_TAGS])
+    """Tags, each of them one line, as one keeps them: none empty, each once, in order."""
+    found = dict.fromkeys(tags)
+    found.pop("", None)
+    return tuple([tag[:MAX_TAG_LENGTH] for tag in found][:MAX_TAGS])
 
 
 def _module_tags(fields: Fields) -> Iterator[str]:
     for element in fields.all(*_TAG_TEXTS):
         yield html.text_of(text_in(element))
     for element in fields.each("atom:category"):
-        yield element.get("term") or ""
+        yield html.one_line(element.get("term", ""))
     for element in fields.each("itunes:category"):
         yield from _category_names(element)
     for element in fields.all(*_TAG_LISTS):
-        yield from text_in(element).split(",")
+        yield from listed(text_in(element))
+
+
+def listed(text: str) -> list[str]:
+    """The tags of a list with commas."""
+    return [html.text_of(tag) for tag in text.split(",")]
 
 
 def _category_names(element: Element) -> Iterator[str]:
     """Names of an iTunes category and of the ones within it."""
     for category in element.iter():
-        yield category.get("text") or ""
+        yield html.one_line(category.get("text", ""))
 
 
 def creator(fields: Fields) -> str:

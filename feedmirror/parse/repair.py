@@ -7,10 +7,13 @@ which of them repeat.
 
 import re
 from html.entities import html5
+from itertools import count
 
 # Long enough for any name or phrase; a longer replacement could blow a document up.
 MAX_ENTITY = 100
 MAX_ENTITIES = 500
+# Enough for every entry's "&author;", and no more than a few hundred kilobytes of growth.
+MAX_EXPANSIONS = 10_000
 
 # Comments are matched so as to be passed over: they may speak of `<rss>`.
 _START = re.compile(
@@ -101,11 +104,15 @@ def _declared_entities(inside: str) -> dict[str, str]:
 
 
 def _with_entities(text: str, entities: dict[str, str]) -> str:
+    expansions = count()
+
     def replaced(match: re.Match[str]) -> str:
         name = match["name"]
         if name is None or name in _XML_NAMES:
             return match[0]
-        return entities.get(name) or _html_entity(name) or match[0]
+        if name in entities and next(expansions) < MAX_EXPANSIONS:
+            return entities[name]
+        return _html_entity(name) or match[0]
 
     return _AMPERSAND.sub(replaced, text)
 

@@ -119,7 +119,7 @@ def _comments_link(fields: Fields) -> str | None:
 def _tags(fields: Fields) -> list[str]:
     tags = [html.text_of(text_in(element)) for element in fields.each("category")]
     for element in fields.each("tags"):  # in no standard, and in feeds
-        tags += text_in(element).split(",")
+        tags += modules.listed(text_in(element))
     return tags
 
 
