@@ -39,6 +39,8 @@ REL = f'rel="{html.REL}"'
         ('a<img src="/p.gif" width=1>', "a"),
         ("a<img src=/p.gif height='0'>", "a"),
         ("a<img>", "a"),
+        ('a<img src="https://pixel.wp.com/b.gif?host=x">', "a"),
+        ('a<img src="http://feeds.feedburner.com/~r/x/~4/y">', "a"),
         ('<img src="/a.png" width="10" height="100">', '<img src="https://example.org/a.png" width="10" height="100">'),
         # what a frame would show to those who see no frames
         ('<iframe src="/x"><p>instead</p></iframe>', "<p>instead</p>"),

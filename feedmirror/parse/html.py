@@ -61,8 +61,12 @@ _ANY_TAG = re.compile(r"<(/?)([a-zA-Z][^\s<>/]*)[^<>]*?(/?)>|<!--.*?(?:-->|\Z)",
 _FRAME = re.compile(r"</?iframe\b[^<>]*>", re.IGNORECASE)
 # As nh3 writes it: every value in double quotes, which are escaped within; other signs need not be.
 _IMAGE = re.compile(r'<img(?: [a-z]+="[^"]*")*>')
-# A picture of at most one pixel is there to count readers.
-_PIXEL = re.compile(r'\s(?:width|height)="\s*[01]\s*(?:px)?\s*"')
+# A picture of at most one pixel is there to count readers, and so are those of the counting services.
+_PIXEL = re.compile(
+    r'\s(?:width|height)="\s*[01]\s*(?:px)?\s*"'
+    r'|\ssrc="https?://(?:pixel\.wp\.com|stats\.wordpress\.com|feeds\.feedburner\.com/~|feeds\.wordpress\.com/1\.0/'
+    r'|(?:www\.)?google-analytics\.com|b\.scorecardresearch\.com|[^/"]+\.doubleclick\.net|feedpress\.me/link)'
+)
 
 
 def clean(markup: str, base: str = "") -> str:
