@@ -64,6 +64,15 @@ def test_a_wrong_or_missing_namespace_does_not_matter(root: str):
     assert (page.entries[0].title, page.entries[0].link, page.recovered) == ("x", "https://example.org/1", False)
 
 
+def test_rss_within_atoms_namespace_is_rss():
+    document = (
+        '<rss xmlns="http://www.w3.org/2005/Atom"><channel><item><title>x</title><link rel="self" href="/self"/>'
+        "<link>/1</link><author><name>Ann</name></author></item></channel></rss>"
+    )
+    entry = page_of(document).entries[0]
+    assert (entry.title, entry.link, entry.author) == ("x", "https://example.org/1", "Ann")
+
+
 def test_upper_case_names_are_read():
     page = page_of("<RSS><CHANNEL><ITEM><TITLE>x</TITLE><LINK>/1</LINK></ITEM></CHANNEL></RSS>")
     assert (page.entries[0].title, page.entries[0].link) == ("x", "https://example.org/1")

@@ -6,6 +6,7 @@ What Atom and the RSS formats read their entries through. Knows how markup sits 
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from lxml import etree
@@ -19,14 +20,17 @@ _HTML_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 _BASE = "{http://www.w3.org/XML/1998/namespace}base"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What is the same for all elements of one document."""
+    """What is the same for all elements of one document.
 
-    def __init__(self, *, url: str, names: Names, dates: DateReader, has_base: bool):
-        self.url = url
-        self.names = names
-        self.dates = dates
-        self.has_base = has_base
+    `url`: what addresses are relative to where no xml:base says otherwise; `has_base`: whether any might.
+    """
+
+    url: str
+    names: Names
+    dates: DateReader
+    has_base: bool
 
 
 class Fields:

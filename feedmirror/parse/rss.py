@@ -5,6 +5,7 @@ Knows RSS's elements; how markup sits in them, and what other modules add, is re
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from feedmirror.models import Entry, Page
 from feedmirror.parse import atom, html, limits, modules
@@ -37,10 +38,10 @@ def read(root: Element, reading: Reading) -> Page:
     top = Fields(root, reading)
     channel_element = top.first("channel")
     channel = top if channel_element is None else top.within(channel_element)
-    reading.url = _base(channel, reading.url)
+    in_site = replace(reading, url=_site(channel) or reading.url)
     items, beyond = limits.first_of(_items(top, channel))
     return Page(
-        entries=tuple(_entry(Fields(item, reading)) for item in items),
+        entries=tuple(_entry(Fields(item, in_site)) for item in items),
         truncated=beyond,
         format=_format(root),
         title=title_of(_title(channel.first("title", "dc:title"))),
@@ -56,10 +57,10 @@ def _items(top: Fields, channel: Fields) -> Iterator[Element]:
         yield from gathered.iterchildren("{*}item")
 
 
-def _base(channel: Fields, url: str) -> str:
-    """What relative links are relative to: the site, because a feed is often served from elsewhere."""
+def _site(channel: Fields) -> str | None:
+    """What the items' links are relative to: the site that the channel names, for a feed is often served elsewhere."""
     element = channel.first("link")
-    return url if element is None else channel.link(text_in(element), element) or url
+    return None if element is None else channel.link(text_in(element), element)
 
 
 def _format(root: Element) -> str:
@@ -101,7 +102,7 @@ def _other_title(fields: Fields) -> str:
 
 def _link(fields: Fields, guid: str) -> str | None:
     for element in fields.each("link"):
-        if link := fields.link(text_in(element) or element.get("href"), element):
+        if link := fields.link(_address(element), element):
             return link
     if link := next(atom.links(fields, "atom:link", "alternate"), None):
         return link
@@ -109,6 +110,11 @@ def _link(fields: Fields, guid: str) -> str | None:
     if permalink is not None and permalink.get("isPermaLink", "true").strip().lower() == "false":
         return None
     return fields.permanent(guid)
+
+
+def _address(element: Element) -> str | None:
+    """What a link element leads to: its text or, written as Atom's are, its href."""
+    return text_in(element) or (element.get("href") if atom.relation(element) == "alternate" else None)
 
 
 def _comments_link(fields: Fields) -> str | None:
