@@ -159,7 +159,8 @@ def main(urls: Sequence[str]) -> int:
             print(f"{source.name}: {outcome.error}", file=sys.stderr)
         for item in outcome.new:
             print(f"{source.name}: {item.title}\n    {item.link or item.id}")
-    print(f"{sum(len(outcome.new) for _, outcome in fared)} new from {len(fared)} sources", file=sys.stderr)
+    new = sum(len(outcome.new) for _, outcome in fared)
+    print(f"{new} new from {len(fared)} {'source' if len(fared) == 1 else 'sources'}", file=sys.stderr)
     return 0 if any(outcome.ok for _, outcome in fared) else 1
 
 

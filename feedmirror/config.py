@@ -31,6 +31,9 @@ class Settings:
     fetch_deadline_s: float = 20
     # The largest genuine feeds seen are below 10 MB; the rest is a mistake or an attack.
     fetch_max_bytes: int = 15 * 1024 * 1024
+    # Of a source seen for the first time, the older pages too, where its feed leads to them: enough to fill a page of
+    # ours, and no more requests than a reader's browser makes for one article.
+    first_pages: int = 10
     # Long enough for any real poll; a worker that died gives its sources back after it.
     lease_s: float = 120
     # Small enough that one batch is done within a lease even if most of its servers hang.
@@ -115,6 +118,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "data_dir": ("FEEDMIRROR_DATA", _path),
     "fetch_deadline_s": ("FEEDMIRROR_FETCH_DEADLINE", _seconds(1, 60)),
     "fetch_max_bytes": ("FEEDMIRROR_FETCH_MAX_BYTES", _integer(10_000, 1_000_000_000)),
+    "first_pages": ("FEEDMIRROR_FIRST_PAGES", _integer(1, 1000)),
     "lease_s": ("FEEDMIRROR_LEASE", _seconds(1, 3600)),
     "batch_size": ("FEEDMIRROR_BATCH_SIZE", _integer(1, 1000)),
     "batch_threads": ("FEEDMIRROR_BATCH_THREADS", _integer(1, 100)),

@@ -137,7 +137,8 @@ class Outcome:
 
     `new` holds the items stored, oldest first; `sighted` counts known items that this source shows for the first
     time, `edited` those whose text changed. `error` is one line for the user, None on success. `remembered` and
-    `identity` (the rule by which entries got their ids) None: what held before still holds.
+    `identity` (the rule by which entries got their ids) None: what held before still holds. `notices` are short words
+    on a document that could be read but was not well.
     """
 
     new: tuple[Item, ...] = ()
@@ -147,6 +148,7 @@ class Outcome:
     retry_after_s: float | None = None
     remembered: Remembered | None = None
     identity: str | None = None
+    notices: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -158,7 +160,8 @@ class Outcome:
 class Looks:
     """How a source fares. Times are MongoDB's; None means never. `next_at` None: it is not polled by itself.
 
-    `failures` counts those since the last success, `items` all that ever arrived here.
+    `failures` counts those since the last success, `items` all that ever arrived here. `notices` say what was not
+    well with the last document that could be read.
     """
 
     next_at: datetime | None = None
@@ -169,6 +172,7 @@ class Looks:
     failures: int = 0
     error: str | None = None
     error_since: datetime | None = None
+    notices: tuple[str, ...] = ()
     items: int = 0
 
 

@@ -4,7 +4,8 @@
     └── poll_one
         ├── begin       the claim becomes a lease, unless it is over or was used
         ├── _look       fetch -> parse -> identify -> store
-        │               (304, or the same bytes as last time: done after fetch)
+        │               (304, or the same bytes as last time: done after fetch;
+        │               seen for the first time: its older pages as well, where it has any)
         └── finish      how it went, and when to look again
 
 A source's failure is an Outcome, kept on the source. A bug becomes one as well, and is logged with its traceback;
@@ -13,9 +14,11 @@ MongoDB away is not the source's doing and goes up.
 
 import logging
 import random
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from hashlib import sha224
 
 from pymongo.errors import PyMongoError
@@ -23,7 +26,7 @@ from pymongo.errors import PyMongoError
 from feedmirror import __version__
 from feedmirror.config import Settings
 from feedmirror.errors import FetchError, ParseError
-from feedmirror.fetch import Limits, fetch
+from feedmirror.fetch import Limits, fetch, same_origin
 from feedmirror.identity import Identified, identify, settle
 from feedmirror.models import Document, Entry, Outcome, Page, Remembered, Source, WatchedSource
 from feedmirror.parse import parse
@@ -53,7 +56,7 @@ class Poller:
                 return
 
     def poll_claimed(self, claim: Claim) -> Iterator[tuple[str, Outcome]]:
-        """Poll the sources of a claim, several at once; gives each one's id and outcome as it is done.
+        """Poll the sources of a claim, several at once; gives each one's id and outcome, in the order of the claim.
 
         Raises PyMongoError, after all are done, if MongoDB was away for some of them.
         """
@@ -93,24 +96,58 @@ class Poller:
         now_remembered = _remember(document, remembered)
         if now_remembered.body_digest == remembered.body_digest:
             return Outcome(remembered=now_remembered)
-        page = parse(document.body or b"", url=document.url, content_type=document.content_type)
-        identified = self._identify(page, watched)
-        stored = self._storage.items.store(source.id, _tagged(identified.items, source))
+        page = _parsed(document)
+        entries = page.entries if watched.looks.last_ok_at else (*page.entries, *self._older(page, source))
+        identified = self._identify(entries, watched)
+        now = watched.looks.last_at or datetime.now(UTC)
+        stored = self._storage.items.store(source.id, _tagged(identified.items, source), now=now)
         return Outcome(
             new=stored.new,
             sighted=stored.sighted,
             edited=stored.edited,
             identity=identified.rule,
-            # of a document whose end is missing, the next poll must get the whole
-            remembered=None if page.truncated else now_remembered,
+            notices=_notices(page),
+            # what is missing at a document's end, or was too soon to be stored, takes another look at the whole
+            remembered=None if page.truncated or stored.held_back else now_remembered,
         )
 
-    def _identify(self, page: Page, watched: WatchedSource) -> Identified:
+    def _older(self, page: Page, source: Source) -> Iterator[Entry]:
+        """The entries of the pages that follow the first, for a source that is seen for the first time.
+
+        As many as there are, up to a number of pages and half of the lease; a page that cannot be had ends it.
+        """
+        last_moment = time.monotonic() + self._settings.lease_s / 2
+        seen = {source.url}
+        for _ in range(self._settings.first_pages - 1):
+            if page.next is None or page.next in seen or time.monotonic() > last_moment:
+                return
+            seen.add(page.next)
+            # an address out of a feed leads nowhere private, but to further pages of a private feed itself
+            private = source.private and same_origin(page.next, source.url)
+            try:
+                page = _parsed(fetch(page.next, private=private, limits=self._limits))
+            except (FetchError, ParseError) as error:
+                log.warning("%s: of its older pages, one could not be read: %s", source.name, error)
+                return
+            yield from page.entries
+
+    def _identify(self, entries: Iterable[Entry], watched: WatchedSource) -> Identified:
         """The entries as items; those stored under a rule that the source had before keep their ids."""
-        identified = identify(page.entries, source_id=watched.source.id, rule=watched.identity)
+        identified = identify(entries, source_id=watched.source.id, rule=watched.identity)
         if not identified.former_ids:
             return identified
         return settle(identified, self._storage.items.get(identified.former_ids))
+
+
+def _parsed(document: Document) -> Page:
+    return parse(document.body or b"", url=document.url, content_type=document.content_type)
+
+
+def _notices(page: Page) -> tuple[str, ...]:
+    """What was not well with a document that could be read all the same."""
+    if page.truncated:
+        return ("truncated: its end is missing",)
+    return ("recovered: it is not well-formed",) if page.recovered else ()
 
 
 def _still_valid(remembered: Remembered) -> Remembered:

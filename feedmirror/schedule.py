@@ -35,7 +35,7 @@ def _back_off_s(watched: WatchedSource, chance: float) -> float:
     first = max(watched.source.every_s or ADAPTIVE_MIN_S, BACK_OFF_MIN_S)
     # more than 40 doublings are beyond any cap, and 2.0 ** 2000 would overflow
     doubled = first * 2.0 ** min(watched.looks.failures, 40)
-    return max(first, min(doubled, BACK_OFF_MAX_S) * _jittered(chance))
+    return max(first, min(doubled, BACK_OFF_MAX_S / (1 + _JITTER)) * _jittered(chance))
 
 
 def _adapted_s(watched: WatchedSource, outcome: Outcome, chance: float) -> float:

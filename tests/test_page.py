@@ -150,7 +150,7 @@ def test_a_new_item_appears_by_itself_exactly_once(page: Page, storage: Storage)
 
     def publish(name: str, title: str) -> None:
         entry = Entry(title=title, link=f"https://example.com/{name}", author=HOSTILE, tags=(HOSTILE,), summary="<p>s")
-        storage.items.store("so", {name: entry})
+        storage.items.store("so", {name: entry}, now=datetime.now(UTC))
 
     publish("first", "An old question")
     polls = Polls(page)

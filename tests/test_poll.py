@@ -365,10 +365,10 @@ def test_mongodb_away_is_not_the_sources_doing_and_goes_up_after_the_others_are_
     mirror.server.serve("/other", atom(entry("b")))
     store = mirror.storage.items.store
 
-    def store_while_away(source_id: str, entries: Any) -> Any:
+    def store_while_away(source_id: str, entries: Any, *, now: datetime) -> Any:
         if source_id == "/feed":
             raise AutoReconnect("MongoDB went away")
-        return store(source_id, entries)
+        return store(source_id, entries, now=now)
 
     monkeypatch.setattr(mirror.storage.items, "store", store_while_away)
     with pytest.raises(PyMongoError, match="went away"):

@@ -187,7 +187,7 @@ def test_a_source_that_fails_is_one_line_and_the_others_go_on(
 
 def test_nothing_that_could_be_read_is_a_failure(server: FeedServer, capsys: pytest.CaptureFixture[str]) -> None:
     assert stack_scrap.main([server.url("/gone")]) == 1
-    assert capsys.readouterr().err.splitlines()[-1] == "0 new from 1 sources"
+    assert capsys.readouterr().err.splitlines()[-1] == "0 new from 1 source"
 
 
 def test_bad_addresses_are_told_all_at_once_and_nothing_is_fetched(
@@ -255,9 +255,9 @@ def test_as_a_program_with_nothing_but_an_address_it_brings_its_own_mongodb(serv
     first = run()
     assert first.returncode == 0, first.stderr
     assert [line.rpartition(": ")[2] for line in first.stdout.splitlines()[::2]] == ["a1", "a2"]
-    assert first.stderr == "2 new from 1 sources\n"
+    assert first.stderr == "2 new from 1 source\n"
     again = run()
-    assert (again.returncode, again.stdout, again.stderr) == (0, "", "0 new from 1 sources\n")
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "0 new from 1 source\n")
     assert not (tmp_path / "own" / "mongodb-uri").exists()
 
 

@@ -1,7 +1,7 @@
 """The stream against the real MongoDB: numbered in commit order, edited in place, read without gaps."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +9,8 @@ from pymongo.database import Database
 
 from feedmirror.models import Entry, Item, Selection
 from feedmirror.storage import Storage
-from feedmirror.storage.items import SUMMARY_EDITS_MAX
+from feedmirror.storage.changes import COUNTS_EVERY, SUMMARY_EDITS_MAX
+from feedmirror.storage.items import Stored
 from feedmirror.words import asked_words
 
 EVERYTHING = Selection()
@@ -20,12 +21,17 @@ def entries(*names: str, **fields: Any) -> dict[str, Entry]:
     return {name: Entry(title=f"Title of {name}", link=f"https://example.com/{name}", **fields) for name in names}
 
 
+def store(storage: Storage, source_id: str, page: dict[str, Entry], *, later: timedelta = timedelta()) -> Stored:
+    """Store a page as a poll does that begins now, or that much later."""
+    return storage.items.store(source_id, page, now=datetime.now(UTC) + later)
+
+
 def ids(items: tuple[Item, ...]) -> list[str]:
     return [item.id for item in items]
 
 
 def test_new_entries_are_numbered_oldest_first_and_shown_newest_first(storage: Storage) -> None:
-    stored = storage.items.store("one", entries("c", "b", "a"))
+    stored = store(storage, "one", entries("c", "b", "a"))
     assert ids(stored.new) == ["a", "b", "c"]
     stamps = [item.fetched_us for item in stored.new]
     assert stamps == sorted(set(stamps))
@@ -35,7 +41,7 @@ def test_new_entries_are_numbered_oldest_first_and_shown_newest_first(storage: S
 def test_dates_decide_the_order_of_a_feed_that_lists_the_oldest_first(storage: Storage) -> None:
     days = {name: datetime(2026, 1, day, tzinfo=UTC) for day, name in enumerate("abc", start=1)}
     page = {name: replace(entries(name)[name], published=day) for name, day in days.items()}
-    assert ids(storage.items.store("one", page).new) == ["a", "b", "c"]
+    assert ids(store(storage, "one", page).new) == ["a", "b", "c"]
 
 
 def test_everything_of_an_entry_is_kept(storage: Storage) -> None:
@@ -48,7 +54,7 @@ def test_everything_of_an_entry_is_kept(storage: Storage) -> None:
         published=datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC),
         updated=datetime(2026, 1, 3, tzinfo=UTC),
     )
-    storage.items.store("one", {"id": entry})
+    store(storage, "one", {"id": entry})
     (item,) = storage.items.newest(EVERYTHING, limit=1).items
     assert item.id == "id"
     for name in ("title", "link", "author", "summary", "tags", "published", "updated"):
@@ -59,24 +65,24 @@ def test_everything_of_an_entry_is_kept(storage: Storage) -> None:
 
 
 def test_the_same_page_again_writes_nothing(storage: Storage) -> None:
-    storage.items.store("one", entries("b", "a"))
+    store(storage, "one", entries("b", "a"))
     head = storage.clock.head_us()
-    again = storage.items.store("one", entries("a", "b"))
+    again = store(storage, "one", entries("a", "b"))
     assert (again.new, again.sighted, again.edited) == ((), 0, 0)
     assert storage.clock.head_us() == head
 
 
 def test_a_known_entry_above_a_new_one_does_not_hide_it(storage: Storage) -> None:
-    storage.items.store("one", entries("b", "a"))
-    assert ids(storage.items.store("one", entries("a", "new", "b")).new) == ["new"]
+    store(storage, "one", entries("b", "a"))
+    assert ids(store(storage, "one", entries("a", "new", "b")).new) == ["new"]
 
 
 @pytest.mark.parametrize(
     "change", [{"title": "Better"}, {"tags": ("x",)}, {"author": "Bo"}, {"summary": "<p>more</p>"}, {"link": None}]
 )
 def test_an_edit_updates_the_item_in_place(storage: Storage, change: dict[str, Any]) -> None:
-    (before,) = storage.items.store("one", entries("a")).new
-    stored = storage.items.store("one", {"a": replace(entries("a")["a"], **change)})
+    (before,) = store(storage, "one", entries("a")).new
+    stored = store(storage, "one", {"a": replace(entries("a")["a"], **change)})
     assert (stored.new, stored.edited) == ((), 1)
     (after,) = storage.items.newest(EVERYTHING, limit=10).items
     assert {name: getattr(after, name) for name in change} == change
@@ -86,34 +92,61 @@ def test_an_edit_updates_the_item_in_place(storage: Storage, change: dict[str, A
 
 
 def test_an_edited_title_is_found_by_its_new_words(storage: Storage) -> None:
-    storage.items.store("one", entries("a", "b"))
-    storage.items.store("one", {"a": replace(entries("a")["a"], title="Walrus")})
+    store(storage, "one", entries("a", "b"))
+    store(storage, "one", {"a": replace(entries("a")["a"], title="Walrus")})
     assert ids(storage.items.newest(Selection(words=("walrus",)), limit=9).items) == ["a"]
     assert ids(storage.items.newest(Selection(words=("title",)), limit=9).items) == ["b"]
 
 
 def test_the_feeds_own_update_time_alone_is_no_edit(storage: Storage) -> None:
-    storage.items.store("one", entries("a"))
+    store(storage, "one", entries("a"))
     touched = {"a": replace(entries("a")["a"], updated=datetime(2026, 5, 5, tzinfo=UTC))}
-    assert storage.items.store("one", touched).edited == 0
+    assert store(storage, "one", touched).edited == 0
 
 
 def test_a_summary_that_always_changes_stops_being_written(storage: Storage) -> None:
-    storage.items.store("one", entries("a"))
+    store(storage, "one", entries("a"))
     edits = [
-        storage.items.store("one", {"a": replace(entries("a")["a"], summary=f"<p>{turn}</p>")}).edited
+        store(storage, "one", {"a": replace(entries("a")["a"], summary=f"<p>{turn}</p>")}).edited
         for turn in range(SUMMARY_EDITS_MAX + 5)
     ]
     assert edits == [1] * SUMMARY_EDITS_MAX + [0] * 5
     retitled = {"a": replace(entries("a")["a"], summary="<p>x</p>", title="Retitled")}
-    assert storage.items.store("one", retitled).edited == 1
+    assert store(storage, "one", retitled).edited == 1
+
+
+def test_votes_are_written_at_most_once_a_minute_and_not_forgotten(storage: Storage) -> None:
+    def voted(score: int) -> dict[str, Entry]:
+        return {"a": replace(entries("a")["a"], score=score, comments=score)}
+
+    store(storage, "one", voted(0))
+    at_once = store(storage, "one", voted(1))
+    assert (at_once.edited, at_once.held_back) == (0, 1)
+    after_a_minute = store(storage, "one", voted(2), later=COUNTS_EVERY * 1.1)
+    assert (after_a_minute.edited, after_a_minute.held_back) == (1, 0)
+    (item,) = storage.items.newest(EVERYTHING, limit=1).items
+    assert (item.score, item.comments) == (2, 2)
+
+
+def test_an_edited_text_takes_the_votes_along(storage: Storage) -> None:
+    store(storage, "one", entries("a", score=0))
+    store(storage, "one", {"a": replace(entries("a")["a"], title="Better", score=5)})
+    assert storage.items.newest(EVERYTHING, limit=1).items[0].score == 5
+
+
+def test_a_page_of_more_than_a_portion_is_stored_whole_and_in_order(storage: Storage) -> None:
+    names = [f"{number:04}" for number in range(1200)]
+    stored = store(storage, "one", entries(*names[::-1]))
+    assert ids(stored.new) == names
+    stamps = [item.fetched_us for item in stored.new]
+    assert stamps == sorted(set(stamps))
 
 
 def test_only_the_first_source_edits(storage: Storage) -> None:
-    storage.items.store("one", entries("a"))
+    store(storage, "one", entries("a"))
     other = {"a": replace(entries("a")["a"], title="As the other tells it")}
-    storage.items.store("two", other)
-    assert storage.items.store("two", other).edited == 0
+    store(storage, "two", other)
+    assert store(storage, "two", other).edited == 0
     assert storage.items.newest(EVERYTHING, limit=1).items[0].title == "Title of a"
 
 
@@ -121,7 +154,7 @@ def test_only_the_first_source_edits(storage: Storage) -> None:
 
 
 def test_since_gives_the_oldest_after_the_stamp_newest_first(storage: Storage) -> None:
-    stored = storage.items.store("one", entries(*"edcba")).new
+    stored = store(storage, "one", entries(*"edcba")).new
     update = storage.items.since(EVERYTHING, after_us=stored[0].fetched_us, limit=2)
     assert ids(update.items) == ["c", "b"]
     assert update.more
@@ -132,7 +165,7 @@ def test_since_gives_the_oldest_after_the_stamp_newest_first(storage: Storage) -
 
 
 def test_newest_leads_back_through_everything(storage: Storage) -> None:
-    storage.items.store("one", entries(*"edcba"))
+    store(storage, "one", entries(*"edcba"))
     seen: list[str] = []
     before = None
     while True:
@@ -145,13 +178,13 @@ def test_newest_leads_back_through_everything(storage: Storage) -> None:
 
 
 def test_a_cursor_never_falls(storage: Storage) -> None:
-    storage.items.store("one", entries("a"))
+    store(storage, "one", entries("a"))
     ahead = storage.clock.head_us() + 1_000_000
     assert storage.items.since(EVERYTHING, after_us=ahead, limit=5).cursor_us == ahead
 
 
 def test_a_selection_that_holds_nothing_still_moves_the_cursor_to_the_head(storage: Storage) -> None:
-    storage.items.store("one", entries("a", "b"))
+    store(storage, "one", entries("a", "b"))
     update = storage.items.since(Selection(tags=("rare",)), after_us=1, limit=5)
     assert (update.items, update.cursor_us) == ((), storage.clock.head_us())
 
@@ -169,18 +202,18 @@ def test_a_selection_that_holds_nothing_still_moves_the_cursor_to_the_head(stora
     ],
 )
 def test_selections(storage: Storage, selection: Selection, expected: list[str]) -> None:
-    storage.items.store("one", {"a": Entry(title="Snake", tags=("Python",))})
-    storage.items.store("one", {"b": Entry(title="The Walrus!", tags=("python", "C++"))})
-    storage.items.store("two", {"c": Entry(title="A walrus; again", tags=("sea",))})
+    store(storage, "one", {"a": Entry(title="Snake", tags=("Python",))})
+    store(storage, "one", {"b": Entry(title="The Walrus!", tags=("python", "C++"))})
+    store(storage, "two", {"c": Entry(title="A walrus; again", tags=("sea",))})
     assert ids(storage.items.newest(selection, limit=9).items) == expected
     assert ids(storage.items.since(selection, after_us=1, limit=9).items) == expected
 
 
 def test_an_item_that_a_second_source_shows_arrives_there_as_well(storage: Storage) -> None:
-    (first,) = storage.items.store("one", entries("shared")).new
-    storage.items.store("two", entries("own"))
+    (first,) = store(storage, "one", entries("shared")).new
+    store(storage, "two", entries("own"))
     head = storage.clock.head_us()
-    stored = storage.items.store("two", entries("shared"))
+    stored = store(storage, "two", entries("shared"))
     assert (stored.new, stored.sighted) == ((), 1)
 
     (arrived,) = storage.items.since(Selection(source_id="two"), after_us=head, limit=9).items
@@ -195,10 +228,54 @@ def test_an_item_that_a_second_source_shows_arrives_there_as_well(storage: Stora
 
 
 def test_a_selection_applies_to_sighted_items_too(storage: Storage) -> None:
-    storage.items.store("one", entries("a", tags=("python",)) | entries("b", tags=("rust",)))
-    storage.items.store("two", entries("a") | entries("b"))
+    store(storage, "one", entries("a", tags=("python",)) | entries("b", tags=("rust",)))
+    store(storage, "two", entries("a") | entries("b"))
     found = storage.items.newest(Selection(source_id="two", tags=("rust",)), limit=9).items
     assert ids(found) == ["b"]
+
+
+# -- changes since a stamp
+
+
+def test_changes_are_what_is_new_and_what_was_edited_each_once_by_the_last_change(storage: Storage) -> None:
+    store(storage, "one", entries(*"cba"))
+    seen = storage.clock.head_us()
+    store(storage, "one", {"b": replace(entries("b")["b"], title="Better")})
+    store(storage, "one", entries("d"))
+    store(storage, "one", {"d": replace(entries("d")["d"], title="Better still")})
+    update = storage.items.changes(EVERYTHING, after_us=seen, limit=9)
+    assert [(item.id, item.title) for item in update.items] == [("d", "Better still"), ("b", "Better")]
+    assert update.cursor_us == update.head_us == storage.clock.head_us()
+    assert storage.items.changes(EVERYTHING, after_us=update.cursor_us, limit=9).items == ()
+    assert ids(storage.items.since(EVERYTHING, after_us=seen, limit=9).items) == ["d"]
+
+
+def test_changes_go_on_from_the_last_one_given(storage: Storage) -> None:
+    store(storage, "one", entries(*"edcba"))
+    store(storage, "one", {"a": replace(entries("a")["a"], title="Better")})
+    seen: list[str] = []
+    after = 1
+    while True:
+        update = storage.items.changes(EVERYTHING, after_us=after, limit=2)
+        seen += ids(update.items)[::-1]
+        if not update.more:
+            break
+        after = update.cursor_us
+    assert seen == list("bcdea")
+
+
+def test_changes_within_a_selection(storage: Storage) -> None:
+    store(storage, "one", entries("a", tags=("python",)) | entries("b", tags=("rust",)))
+    store(storage, "two", entries("c", tags=("python",)))
+    head = storage.clock.head_us()
+    store(storage, "two", entries("a", tags=("python",)))
+    store(storage, "one", {"b": replace(entries("b", tags=("rust",))["b"], title="Better")})
+    assert ids(storage.items.changes(Selection(tags=("python",)), after_us=head, limit=9).items) == ["a"]
+    assert ids(storage.items.changes(Selection(words=("better",)), after_us=head, limit=9).items) == ["b"]
+    (arrived,) = storage.items.changes(Selection(source_id="two"), after_us=head, limit=9).items
+    assert (arrived.id, arrived.fetched_us) == ("a", arrived.changed_us)
+    (at_one,) = storage.items.changes(Selection(source_id="one", tags=("python",)), after_us=head, limit=9).items
+    assert at_one.fetched_us < head < at_one.changed_us
 
 
 # -- the clock
@@ -209,7 +286,7 @@ def test_a_clock_that_is_ahead_of_the_time_goes_on_from_there(
 ) -> None:
     ahead = 2**52
     database["clock"].update_one({"_id": "stream"}, {"$set": {"head": ahead}})
-    stored = storage.items.store("one", entries("b", "a")).new
+    stored = store(storage, "one", entries("b", "a")).new
     assert [item.fetched_us for item in stored] == [ahead + 1, ahead + 2]
 
 
@@ -218,18 +295,19 @@ def test_a_clock_from_an_older_backup_gives_no_stamp_twice(
 ) -> None:
     ahead = 2**52
     database["clock"].update_one({"_id": "stream"}, {"$set": {"head": ahead}})
-    storage.items.store("one", entries(*"cba"))
+    store(storage, "one", entries(*"cba"))
     database["clock"].update_one({"_id": "stream"}, {"$set": {"head": ahead}})
-    stored = storage.items.store("one", entries("e", "d")).new
+    stored = store(storage, "one", entries("e", "d")).new
     assert [item.fetched_us for item in stored] == [ahead + 4, ahead + 5]
 
 
 def test_every_query_has_an_index(storage: Storage, database: Database[dict[str, Any]]) -> None:
-    storage.items.store("one", entries(*"abcdef", tags=("t",)))
+    store(storage, "one", entries(*"abcdef", tags=("t",)))
     database.command("profile", 2)
     for selection in (EVERYTHING, Selection(source_id="one"), Selection(tags=("t",)), Selection(words=("title",))):
         storage.items.newest(selection, limit=3)
         storage.items.since(selection, after_us=1, limit=3)
+        storage.items.changes(selection, after_us=1, limit=3)
     database.command("profile", 0)
     plans = {entry["planSummary"] for entry in database["system.profile"].find({"planSummary": {"$exists": True}})}
     assert plans

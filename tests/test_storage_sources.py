@@ -106,13 +106,21 @@ def test_another_address_or_interval_is_due_at_once(sources: Sources, change: di
     assert claimed(sources) == {"a"}
 
 
-@pytest.mark.parametrize("change", [{"name": "Other"}, {"tags": ("new",)}, {"group": "g"}, {"private": True}])
+@pytest.mark.parametrize("change", [{"name": "Other"}, {"group": "g"}, {"private": True}])
 def test_another_look_changes_the_description_and_not_when_it_is_due(sources: Sources, change: dict[str, Any]) -> None:
     watch(sources, "a")
     before = polled(sources, "a", Outcome(remembered=REMEMBERED))
     watch(sources, source("a", **change))
     after = find(sources, "a")
     assert after == replace(before, source=source("a", **change))
+    assert claimed(sources) == set()
+
+
+def test_other_tags_reach_the_items_with_the_next_look_even_if_the_document_is_the_same(sources: Sources) -> None:
+    watch(sources, "a")
+    polled(sources, "a", Outcome(remembered=REMEMBERED))
+    watch(sources, source("a", tags=("new",)))
+    assert find(sources, "a").remembered == Remembered()
     assert claimed(sources) == set()
 
 

@@ -53,7 +53,7 @@ def store(storage: Storage, *names: str, source_id: str = "so", **fields: Any) -
     stored: list[Item] = []
     for name in names:
         entry = Entry(**{"title": f"Title of {name}", "link": f"https://example.com/{name}", **fields})
-        stored += storage.items.store(source_id, {name: entry}).new
+        stored += storage.items.store(source_id, {name: entry}, now=datetime.now(UTC)).new
     return stored
 
 

@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 from pymongo.client_session import ClientSession
@@ -35,9 +36,9 @@ def write(storage: Storage, name: str, count: int) -> None:
         if chance.random() < 0.2:
             batch |= entry(f"shared-{chance.randrange(SHARED)}")
         if batch:
-            storage.items.store(name, batch)
+            storage.items.store(name, batch, now=datetime.now(UTC))
     for number in range(SHARED):
-        storage.items.store(name, entry(f"shared-{number}"))
+        storage.items.store(name, entry(f"shared-{number}"), now=datetime.now(UTC))
 
 
 def pause_within_transaction() -> None:

@@ -22,11 +22,11 @@ from feedmirror.fetch.body import ACCEPT_ENCODING, read_body
 from feedmirror.fetch.connections import USER_AGENT, Connections, connections_of_this_process
 from feedmirror.fetch.failures import failed_status, unanswered
 from feedmirror.fetch.headers import max_age_s, validators_of
-from feedmirror.fetch.hop import Hop
+from feedmirror.fetch.hop import Hop, same_origin
 from feedmirror.fetch.limits import Budget, Limits, within
 from feedmirror.models import Document, Validators
 
-__all__ = ["USER_AGENT", "Connections", "Limits", "fetch"]
+__all__ = ["USER_AGENT", "Connections", "Limits", "fetch", "same_origin"]
 
 # Atom and RSS first; then whatever there is, because many servers label their feeds as something else.
 ACCEPT = "application/atom+xml, application/rss+xml, application/feed+json, application/xml;q=0.9, */*;q=0.8"

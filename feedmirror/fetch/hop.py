@@ -74,6 +74,11 @@ class Hop:
         return self.url if moved and not self.own_credentials else None
 
 
+def same_origin(url: str, other: str) -> bool:
+    """Whether both lead to the same scheme, host and port. Raises FetchError for what is no http(s) address."""
+    return _origin(_parsed(url, FetchFailure.REDIRECT)) == _origin(_parsed(other, FetchFailure.REDIRECT))
+
+
 def _parsed(url: str, otherwise: FetchFailure) -> Url:
     try:
         parsed = parse_url(url.strip())

@@ -122,7 +122,7 @@ class Sources:
     def _now(self) -> datetime:
         """The server's time: a worker's own clock may be wrong by hours."""
         moment: datetime = self._sources.database.command("hello")["localTime"]
-        return moment
+        return moment.replace(tzinfo=UTC)  # commands ignore the client's tz_aware
 
 
 def _how_it_went(outcome: Outcome) -> _Document:
@@ -138,6 +138,7 @@ def _how_it_went(outcome: Outcome) -> _Document:
         "looks.failures": 0,
         "looks.error": None,
         "looks.error_since": None,
+        "looks.notices": {"$literal": list(outcome.notices)},
     }
     if outcome.remembered is not None:
         change["remembered"] = {"$literal": asdict(outcome.remembered)}
@@ -167,16 +168,19 @@ def _replacement(document: _Document) -> UpdateOne:
 
     A pipeline, because what was there decides; `$literal`, because a URL or name may begin with a dollar sign.
     """
-    unchanged = {
-        "$and": [{"$eq": [f"$source.{name}", {"$literal": document["source"][name]}]} for name in ("url", "every_s")]
-        + [{"$eq": ["$active", True]}]
-    }
-    same_address = {"$eq": ["$source.url", {"$literal": document["source"]["url"]}]}
+    described = document["source"]
+
+    def same(*names: str) -> list[_Document]:
+        return [{"$eq": [f"$source.{name}", {"$literal": described[name]}]} for name in names]
+
+    unchanged = {"$and": [*same("url", "every_s"), {"$eq": ["$active", True]}]}
+    # other tags reach the items with the next document, even if that is the same again
+    same_items = {"$and": same("url", "tags")}
     change = {
         "due_at": {"$cond": [unchanged, "$due_at", {"$literal": _AT_ONCE}]},
-        "remembered": {"$cond": [same_address, "$remembered", None]},
+        "remembered": {"$cond": [same_items, "$remembered", None]},
         "lease": {"$cond": [unchanged, "$lease", None]},
-        "source": {"$literal": document["source"]},
+        "source": {"$literal": described},
         "order": document["order"],
         "active": document.get("active", True),
     }
@@ -186,10 +190,11 @@ def _replacement(document: _Document) -> UpdateOne:
 def _watched(document: Mapping[str, Any]) -> WatchedSource:
     described = document["source"]
     looks = document.get("looks", {})
+    notices = tuple(looks.get("notices", ()))
     remembered = document.get("remembered") or {}
     return WatchedSource(
         source=Source(id=document["_id"], **{**described, "tags": tuple(described["tags"])}),
-        looks=Looks(next_at=document["due_at"] if document["active"] else None, **looks),
+        looks=Looks(**{**looks, "notices": notices, "next_at": document["due_at"] if document["active"] else None}),
         remembered=Remembered(**{**remembered, "validators": Validators(**remembered.get("validators", {}))}),
         identity=document.get("identity"),
         lease=document["lease"],
