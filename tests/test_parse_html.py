@@ -96,7 +96,8 @@ def test_plain_text_is_shown_as_it_is():
         ("a<!-- b -->c<!-- d", "ac"),
         ('<img alt="a > b" src="x">c', "c"),
         ('<a href=http://e.org/">x</a>', "x"),
-        ("<p>one</p><br/>two", "onetwo"),
+        ("<p>one</p><br/>two<b>three</b>", "one twothree"),
+        ("How does <script> work?", "How does work?"),
         ("AT&T", "AT&T"),
     ],
 )

@@ -40,7 +40,6 @@ _SUPERSETS = {
     "tis-620": "cp874",
     "gb2312": "gb18030",
     "gbk": "gb18030",
-    "hz": "gb18030",
     "shift_jis": "cp932",
     "euc_kr": "cp949",
     "big5": "big5hkscs",
@@ -66,6 +65,7 @@ _SPELLINGS = {
 }
 # Python decodes these, and no document is written in them; idna and punycode take time quadratic in the length.
 _REFUSED = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "utf-7"})
+_SINGLE_BYTE = ("cp125", "cp874", "iso8859", "koi8", "mac-")
 # Where a document has more stray bytes than this, it is not UTF-8 with accidents. Bounds the time of the loop too.
 _MAX_STRAY = 10_000
 # Western words have single accented letters; four in a row are a word in another script.
@@ -116,9 +116,6 @@ def _names(body: bytes, content_type: str) -> list[str]:
         # A server's or a template's default: text in a single-byte encoding is next to never valid UTF-8 by accident.
         said = ["utf-8"]
     return list(dict.fromkeys([*([marked] if marked else ()), *said, "utf-8"]))
-
-
-_SINGLE_BYTE = ("cp125", "cp874", "iso8859", "koi8", "mac-")
 
 
 def _possible(name: str, looks: str | None) -> bool:

@@ -56,7 +56,12 @@ _HTML_TAG = re.compile(
     rf"""</?(?:{_HTML_TAGS})(?:\s(?:[^<>"']|"[^"]*"|'[^']*')*+|\s[^<>]*)?/?>|<!--.*?(?:-->|\Z)|<!DOCTYPE[^<>]*>""",
     re.IGNORECASE | re.DOTALL,
 )
-_SCRIPT = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+# What stands on lines of its own.
+_BREAK = re.compile(
+    r"</?(?:br|p|div|li|ul|ol|tr|td|th|h[1-6]|hr|blockquote|section|article)(?:\s[^<>]*)?/?>", re.IGNORECASE
+)
+_VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
+_SCRIPT = re.compile(r"<(script|style)\b[^<>]*>(?P<inside>.*?)(?:</\1\s*>|(?P<unclosed>\Z))", re.IGNORECASE | re.DOTALL)
 _ANY_TAG = re.compile(r"<(/?)([a-zA-Z][^\s<>/]*)[^<>]*?(/?)>|<!--.*?(?:-->|\Z)", re.DOTALL)
 _FRAME = re.compile(r"</?iframe\b[^<>]*>", re.IGNORECASE)
 # As nh3 writes it: every value in double quotes, which are escaped within; other signs need not be.
@@ -67,6 +72,11 @@ _PIXEL = re.compile(
     r'|\ssrc="https?://(?:pixel\.wp\.com|stats\.wordpress\.com|feeds\.feedburner\.com/~|feeds\.wordpress\.com/1\.0/'
     r'|(?:www\.)?google-analytics\.com|b\.scorecardresearch\.com|[^/"]+\.doubleclick\.net|feedpress\.me/link)'
 )
+
+# What neither XML nor UTF-8 can carry (XML 1.0, 2.2), lone halves of surrogate pairs among it.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+# C1 controls, without the five that Windows does not use either
+_C1 = re.compile("[\x80\x82-\x8c\x8e\x91-\x9c\x9e\x9f]")
 
 
 def clean(markup: str, base: str = "") -> str:
@@ -92,10 +102,15 @@ def text_of(markup: str) -> str:
     """What a reader of this markup would read, on one line."""
     markup = markup[:MAX_LINE_LENGTH]
     if "<" in markup:
-        markup = _HTML_TAG.sub("", _SCRIPT.sub("", markup))
+        markup = _HTML_TAG.sub("", _BREAK.sub(" ", _SCRIPT.sub(_unclosed_script, markup)))
     if "&" in markup:
         markup = html.unescape(markup)
     return one_line(markup)
+
+
+def _unclosed_script(script: re.Match[str]) -> str:
+    # without an end it is a title that speaks of scripts
+    return script["inside"] if script["unclosed"] is not None else ""
 
 
 def one_line(text: str) -> str:
@@ -117,11 +132,6 @@ def _from_windows_1252(control: re.Match[str]) -> str:
 def without_forbidden(text: str) -> str:
     """The text without what neither XML nor UTF-8 can carry: control characters, halves of surrogate pairs."""
     return text if text.isprintable() else _FORBIDDEN.sub("", text)
-
-
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-# without the five that Windows does not use either
-_C1 = re.compile("[\x80\x82-\x8c\x8e\x91-\x9c\x9e\x9f]")
 
 
 @lru_cache(maxsize=256)
@@ -166,6 +176,3 @@ def _depth(markup: str) -> int:
             open_[name] += 1
             deepest = max(deepest, len(nested))
     return deepest
-
-
-_VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())

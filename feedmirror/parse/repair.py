@@ -9,6 +9,8 @@ import re
 from html.entities import html5
 from itertools import count
 
+from feedmirror.parse.html import without_forbidden
+
 # Long enough for any name or phrase; a longer replacement could blow a document up.
 MAX_ENTITY = 100
 MAX_ENTITIES = 500
@@ -29,8 +31,6 @@ _DOCTYPE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ENTITY = re.compile(r"""<!ENTITY\s+([A-Za-z_][\w.-]*)\s+(?:"([^"<&%]*)"|'([^'<&%]*)')\s*>""")
-# What no XML document may hold (XML 1.0, 2.2), lone halves of surrogate pairs among it.
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _SKIPPED = r"<!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)"
 # A CDATA section is taken whole, so that nothing within it is touched.
 _AMPERSAND = re.compile(
@@ -64,7 +64,7 @@ def mended(text: str) -> str:
         text = text[start:]
     declaration = _DECLARATION.match(text)
     text = text[declaration.end() :] if declaration else text
-    return _AMPERSAND.sub(_as_xml, _FORBIDDEN.sub("", without_doctype(text)))
+    return _AMPERSAND.sub(_as_xml, without_forbidden(without_doctype(text)))
 
 
 def cut_to_whole(text: str, root: str, repeated: str) -> str | None:
@@ -130,7 +130,7 @@ def _as_xml(match: re.Match[str]) -> str:
 
 def _character(code: int) -> str:
     """A reference to the character, or nothing for one that XML forbids."""
-    if code > 0x10FFFF or _FORBIDDEN.match(chr(code)):
+    if code > 0x10FFFF or not without_forbidden(chr(code)):
         return ""
     return f"&#{code};"
 
