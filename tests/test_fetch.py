@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import trustme
 
 from feedmirror import __version__
 from feedmirror.errors import FetchError, FetchFailure
@@ -29,7 +30,6 @@ from tests.feed_server import Behaviour, FeedServer, Reply, Request, Wire, drip,
 
 MIB = 1024 * 1024
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
-CERTIFICATE = Path(__file__).with_name("loopback.pem")
 # Short enough for a test, and long enough for a machine with other things to do.
 IMPATIENT = Limits(total_s=0.6, connect_s=0.5, read_s=0.5, body_bytes=MIB)
 FEED = b"<feed xmlns='http://www.w3.org/2005/Atom'/>"
@@ -720,17 +720,25 @@ def test_neither_cookies_nor_proxies_nor_netrc_are_used(
 
 
 @pytest.fixture
-def tls_server() -> Iterator[FeedServer]:
+def authority() -> trustme.CA:
+    """A certificate authority that nobody else trusts."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls_server(authority: trustme.CA) -> Iterator[FeedServer]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERTIFICATE)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
     with FeedServer(tls=context) as server:
         yield server
 
 
 @pytest.fixture
-def trusting() -> Iterator[Connections]:
+def trusting(authority: trustme.CA) -> Iterator[Connections]:
     """Connections that trust the test server's certificate."""
-    connections = Connections(tls=ssl.create_default_context(cafile=str(CERTIFICATE)))
+    tls = ssl.create_default_context()
+    authority.configure_trust(tls)
+    connections = Connections(tls=tls)
     yield connections
     connections.close()
 
