@@ -4,7 +4,7 @@ Knows Atom's elements; how markup sits in them, and what other modules add, is r
 """
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from feedmirror.models import Entry, Page
 from feedmirror.parse import html, limits, modules
@@ -16,6 +16,7 @@ _HTML_TYPES = frozenset({"html", "xhtml", "text/html", "application/xhtml+xml", 
 _BINARY_TYPES = frozenset({"application/octet-stream", "base64"})
 _MEDIA_TYPES = ("image/", "audio/", "video/")
 # RFC 4287, 4.2.7.2: a relation may be written as the address of its registration.
+_ALTERNATE = "alternate"
 _REGISTRY = "http://www.iana.org/assignments/relation/"
 
 
@@ -40,16 +41,17 @@ def _is_draft(root: Element) -> bool:
 
 def _entry(fields: Fields, inherited_author: str) -> Entry:
     guid = fields.text("id")
+    links = links_by_relation(fields)
     return Entry(
         title=title_of(title(fields.first("title", "media:title"))),
-        link=_link(fields, guid),
+        link=_alternate(fields, links.get(_ALTERNATE, [])) or fields.permanent(guid),
         guid=guid_of(guid),
         author=author_of(authors(fields) or _source_authors(fields) or inherited_author),
         summary=_summary(fields),
         tags=modules.tags([_tag(category) for category in fields.each("category")], fields),
         published=fields.date("published", "issued", "created", "dcterms:issued", "dc:date"),
         updated=fields.date("updated", "modified", "dcterms:modified"),
-        comments_link=next(links(fields, "link", "replies"), None),
+        comments_link=first_address(fields, links.get("replies", ())),
         **modules.extras(fields),
     )
 
@@ -130,36 +132,33 @@ def _name(person: Element, fields: Fields) -> str:
     return address or html.one_line(person.text or "")
 
 
-def _link(fields: Fields, guid: str) -> str | None:
-    """Where the entry can be read: its alternate link, the HTML one if there are several."""
-    candidates = [element for element in fields.each("link") if element.get("rel", "alternate") == "alternate"]
-    if not candidates:
-        candidates = [element for element in fields.each("link") if relation(element) == "alternate"]
-    if len(candidates) > 1:
-        candidates.sort(key=lambda element: "html" not in element.get("type", ""))
-    for element in candidates:
+def links_by_relation(fields: Fields, name: str = "link") -> dict[str, list[Element]]:
+    """The link elements by how their targets relate to the feed or entry; without a word, as its alternate."""
+    found: dict[str, list[Element]] = {}
+    for element in fields.each(name):
+        relation = element.get("rel", _ALTERNATE)
+        if relation != _ALTERNATE:
+            relation = relation.strip().lower().removeprefix(_REGISTRY) or _ALTERNATE
+        found.setdefault(relation, []).append(element)
+    return found
+
+
+def first_address(fields: Fields, elements: Iterable[Element]) -> str | None:
+    """Where the first of these links leads that leads anywhere."""
+    for element in elements:
         if link := fields.link(element.get("href") or element.text, element):
             return link
-    return fields.permanent(guid)
+    return None
 
 
-def relation(element: Element) -> str:
-    """How a link's target relates to the feed or entry; without a word, as its alternate."""
-    return element.get("rel", "").strip().lower().removeprefix(_REGISTRY) or "alternate"
+def _alternate(fields: Fields, elements: list[Element]) -> str | None:
+    """Where the entry can be read: the HTML page if there are several."""
+    if len(elements) > 1:
+        elements = sorted(elements, key=lambda element: "html" not in element.get("type", ""))
+    return first_address(fields, elements)
 
 
 def next_page(fields: Fields, name: str) -> str | None:
     """The page with the entries before these (RFC 5005, 3 and 4)."""
-    links = list(fields.each(name))
-    for wanted in ("next", "prev-archive"):
-        for element in links:
-            if relation(element) == wanted and (link := fields.link(element.get("href"), element)):
-                return link
-    return None
-
-
-def links(fields: Fields, name: str, wanted: str) -> Iterator[str]:
-    """The addresses of the links of one relation."""
-    for element in fields.each(name):
-        if relation(element) == wanted and (link := fields.link(element.get("href"), element)):
-            yield link
+    links = links_by_relation(fields, name)
+    return first_address(fields, (*links.get("next", ()), *links.get("prev-archive", ())))

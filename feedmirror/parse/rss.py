@@ -102,19 +102,16 @@ def _other_title(fields: Fields) -> str:
 
 def _link(fields: Fields, guid: str) -> str | None:
     for element in fields.each("link"):
-        if link := fields.link(_address(element), element):
+        if link := fields.link(text_in(element), element):
             return link
-    if link := next(atom.links(fields, "atom:link", "alternate"), None):
+    if link := atom.first_address(fields, atom.links_by_relation(fields).get("alternate", ())):
+        return link
+    if link := atom.first_address(fields, atom.links_by_relation(fields, "atom:link").get("alternate", ())):
         return link
     permalink = fields.first("guid")
     if permalink is not None and permalink.get("isPermaLink", "true").strip().lower() == "false":
         return None
     return fields.permanent(guid)
-
-
-def _address(element: Element) -> str | None:
-    """What a link element leads to: its text or, written as Atom's are, its href."""
-    return text_in(element) or (element.get("href") if atom.relation(element) == "alternate" else None)
 
 
 def _comments_link(fields: Fields) -> str | None:
