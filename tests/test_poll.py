@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -505,3 +506,99 @@ def _noting(asked: list[bytes]) -> Any:
         return parse(body, **named)
 
     return noting
+
+
+# -- seen for the first time
+
+
+def paged(next_url: str, *entries: str) -> bytes:
+    """A page of a paged feed (RFC 5005, 3)."""
+    return atom(f"<link rel='next' href='{next_url}'/>", *entries)
+
+
+def test_of_a_paged_feed_the_older_pages_are_read_once_when_it_is_seen_for_the_first_time(mirror: Mirror) -> None:
+    mirror.server.serve("/feed", paged("/2", dated("f", 6), dated("e", 5)))
+    mirror.server.serve("/2", paged("/3", dated("d", 4), dated("c", 3)))
+    mirror.server.serve("/3", atom(dated("b", 2), dated("a", 1)))
+    assert titles(mirror.poll().new) == list("abcdef")
+    mirror.server.serve("/feed", paged("/2", dated("g", 7), dated("f", 6)))
+    assert titles(mirror.poll().new) == ["g"]
+    assert len(mirror.server.requests_for("/2")) == 1
+    assert mirror.stored() == list("gfedcba")
+
+
+def dated(name: str, day: int) -> str:
+    return entry(name).replace("2026-01-01", f"2026-01-0{day}")
+
+
+def test_pages_that_lead_round_in_a_circle_are_read_once(mirror: Mirror) -> None:
+    mirror.server.serve("/feed", paged("/2", entry("a")))
+    mirror.server.serve("/2", paged("/feed", entry("b")))
+    assert sorted(titles(mirror.poll().new)) == ["a", "b"]
+    assert len(mirror.server.requests) == 2
+
+
+def test_no_more_pages_are_read_than_the_setting_allows(mirror: Mirror, storage: Storage) -> None:
+    mirror.poller = Poller(storage, replace(SETTINGS, first_pages=3))
+    for number in range(1, 9):
+        path = "/feed" if number == 1 else f"/{number}"
+        mirror.server.serve(path, paged(f"/{number + 1}", entry(str(number))))
+    assert sorted(titles(mirror.poll().new)) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("broken", [Reply(status=500), Reply(b"no feed")], ids=["failing", "no feed"])
+def test_an_older_page_that_cannot_be_read_costs_the_others_nothing(
+    mirror: Mirror, caplog: pytest.LogCaptureFixture, broken: Reply
+) -> None:
+    mirror.server.serve("/feed", paged("/2", entry("a")))
+    mirror.server.serve("/2", lambda _: broken)
+    outcome = mirror.poll()
+    assert outcome.ok
+    assert titles(outcome.new) == ["a"]
+    assert "older pages" in caplog.text
+
+
+def test_a_page_of_a_private_feed_leads_to_no_other_private_address(mirror: Mirror) -> None:
+    with FeedServer() as other:
+        other.serve("/2", atom(entry("secret")))
+        mirror.server.serve("/feed", paged(other.url("/2"), entry("a")))
+        assert titles(mirror.poll().new) == ["a"]
+        assert other.requests == []
+
+
+# -- documents that are not well, and edits that have to wait
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (atom(entry("a")), ()),
+        (atom(entry("a", title="Fish & chips")), ("recovered: it is not well-formed",)),
+        (atom(entry("a"), entry("b"))[:-30], ("truncated: its end is missing",)),
+    ],
+)
+def test_what_was_not_well_with_a_document_is_told_with_the_source(
+    mirror: Mirror, body: bytes, expected: tuple[str, ...]
+) -> None:
+    mirror.server.serve("/feed", body)
+    assert mirror.poll().notices == expected
+    assert mirror.source().looks.notices == expected
+
+
+def test_votes_that_had_to_wait_are_seen_although_the_document_stays_the_same(
+    mirror: Mirror, database: Database[dict[str, Any]]
+) -> None:
+    def voted(score: int) -> bytes:
+        rank = f"<rank xmlns='http://purl.org/atompub/rank/1.0'>{score}</rank></entry>"
+        return atom(entry("a").replace("</entry>", rank))
+
+    mirror.server.serve("/feed", voted(1), etag=True)
+    mirror.poll()
+    mirror.server.serve("/feed", voted(2), etag=True)
+    assert mirror.poll().edited == 0
+    database["items"].update_one({}, {"$set": {"counted_at": datetime(2026, 1, 1, tzinfo=UTC)}})
+    assert mirror.poll().edited == 1
+    (item,) = mirror.storage.items.newest(Selection(), limit=9).items
+    assert item.score == 2
+    mirror.poll()
+    assert mirror.server.requests[-1].headers["If-None-Match"]
