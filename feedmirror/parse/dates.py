@@ -7,8 +7,9 @@ the months of many languages and is a thousand times slower, so that a document 
 import html
 import re
 import warnings
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 # Real feeds do not announce what they publish; a year allows for calendars of events, and for broken clocks.
 FUTURE = timedelta(days=366)
@@ -23,7 +24,7 @@ _LANGUAGES = ["en", "de", "fr", "es", "it", "pt", "nl", "ru", "pl", "cs", "hu", 
 _RFC_822 = re.compile(
     r"(?:[^\W\d]+\.?\s*,?\s*)?"  # the day of the week, which says nothing new
     r"(?P<day>\d{1,2})(?:[ -]|\s+)(?P<month>[a-z]{3})[a-z]*\.?,?(?:[ -]|\s+)(?P<year>\d{4}|\d{2})"
-    r"(?:,?\s+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,]\d+)?)?(?:\s*(?P<half>[ap])\.?m\.?)?"
+    r"(?:,?\s+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,]\d+)?)?(?:\s*(?P<half>[ap])\.?m\b\.?)?"
     r"(?:\s*(?P<zone>[+-]\d{1,2}:?\d{2}|[a-z/_]+(?:\s*[+-]\d{1,2}:?(?:\d{2})?)?))?)?"
     r"(?:\s*\(.*\))?",
     re.IGNORECASE,
@@ -122,7 +123,7 @@ def _rfc_822_exact(text: str) -> datetime | None:
     return moment.replace(tzinfo=UTC) if zone is UTC else moment.replace(tzinfo=zone).astimezone(UTC)
 
 
-def _exact_offset(text: str) -> timezone | None:
+def _exact_offset(text: str) -> tzinfo | None:
     return _zone(text) if len(text) == 5 and text[1:].isdigit() and text[0] in "+-" else None
 
 
@@ -179,15 +180,24 @@ def _full_year(digits: str) -> int:
 
 
 @lru_cache(maxsize=128)
-def _zone(text: str) -> timezone:
-    """The zone's offset; one that nobody knows counts as UTC, as RFC 2822, 4.3 asks, and so does an impossible one."""
+def _zone(text: str) -> tzinfo:
+    """The zone of this name or offset; one that is unknown or impossible counts as UTC, as RFC 2822, 4.3 asks."""
     offset = _OFFSET.search(text)
     if offset is None:
-        return timezone(timedelta(hours=_ZONES.get(text.lower(), 0.0)))
+        return _named_zone(text)
     span = timedelta(hours=int(offset[2]), minutes=int(offset[3] or 0))
     if span >= _DAY:
         return UTC
     return timezone(-span if offset[1] == "-" else span)
+
+
+def _named_zone(name: str) -> tzinfo:
+    if "/" in name:
+        try:
+            return ZoneInfo(name)
+        except (ValueError, OSError, KeyError):  # no such place, or no file name
+            return UTC
+    return timezone(timedelta(hours=_ZONES.get(name.lower(), 0.0)))
 
 
 def _utc(moment: datetime) -> datetime:
