@@ -78,6 +78,7 @@ def test_rss():
         (b" \n", "the document is empty"),
         (b"Not found", "the document is neither XML nor JSON"),
         (b"<!DOCTYPE html><html><body>Hi</body></html>", "an HTML page, not a feed"),
+        (b"<!doctype html><meta charset=utf-8><title>Hi</title>", "an HTML page, not a feed"),
         (b"<opml/>", "XML, but no feed: its root is <opml>"),
         (b"[1]", "JSON, but no JSON Feed: it is no object"),
         (b'{"a": 1}', "JSON, but no JSON Feed: it has neither its version nor items"),

@@ -74,3 +74,10 @@ def test_a_document_in_no_encoding_that_it_names_is_read_all_the_same(title: str
 def test_noise_is_decoded_in_no_time():
     noise = bytes(range(256)) * 4_000
     assert decode(noise, "").clean is False
+
+
+def test_an_xml_base_counts_in_any_encoding():
+    document = '<feed xml:base="https://base.example/"><entry><link href="x"/></entry></feed>'
+    for encoding in ("utf-8", "utf-16", "utf-32-le"):
+        page = parse(document.encode(encoding), url="https://example.org/")
+        assert page.entries[0].link == "https://base.example/x"

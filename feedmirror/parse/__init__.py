@@ -27,6 +27,8 @@ from feedmirror.parse.names import ATOM, RSS, Names, split_tag
 
 _FAMILIES = {"feed": ATOM, "entry": ATOM, "rss": RSS, "rdf": RSS, "channel": RSS}
 _READERS = {ATOM: atom.read, RSS: rss.read}
+# HTML may leave out the html element itself.
+_PAGE_ROOTS = frozenset({"html", "head", "body", "meta", "title", "link", "script", "style", "div", "p"})
 
 _JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*[\[{]")
 
@@ -43,18 +45,18 @@ def parse(body: bytes, *, url: str, content_type: str = "") -> Page:
     if _JSON.match(body):
         return json_feed.read(body, content_type, url, dates)
     tree = xml.read(body, content_type, url)
-    if _local_name(tree.root) == "html":
+    if _local_name(tree.root) in _PAGE_ROOTS:
         raise _is_a_page(body, url, content_type)
-    return _from_xml(tree, url, dates, has_base=b"xml:base" in body)
+    return _from_xml(tree, url, dates)
 
 
-def _from_xml(tree: xml.Tree, url: str, dates: DateReader, *, has_base: bool) -> Page:
+def _from_xml(tree: xml.Tree, url: str, dates: DateReader) -> Page:
     local = _local_name(tree.root)
     family = _FAMILIES.get(local)
     if family is None:
         raise ParseError(f"XML, but no feed: its root is <{local[:40]}>")
     own_tags = [tree.root.tag, *(child.tag for child in tree.root.iterchildren("{*}channel"))]
-    reading = Reading(url=url, names=Names(family, *own_tags), dates=dates, has_base=has_base)
+    reading = Reading(url=url, names=Names(family, *own_tags), dates=dates, has_base=tree.has_base)
     page = _READERS[family](tree.root, reading)
     return replace(page, encoding=tree.encoding, recovered=tree.recovered, truncated=tree.truncated or page.truncated)
 
