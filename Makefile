@@ -9,6 +9,8 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && exit; done; echo python3)
 
+HAS_PYTHON = { command -v $(PYTHON) >/dev/null || { echo "feedmirror: no $(PYTHON): apt-get install python3 python3-venv" >&2; exit 1; }; }
+
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
@@ -42,9 +44,9 @@ format: $(VENV)/.test
 
 .PHONY: preflight preflight-serve
 preflight:
-	@$(PYTHON) feedmirror/preflight.py
+	@$(HAS_PYTHON) && $(PYTHON) feedmirror/preflight.py
 preflight-serve:
-	@$(PYTHON) feedmirror/preflight.py serve
+	@$(HAS_PYTHON) && $(PYTHON) feedmirror/preflight.py serve
 
 # The stamps are as new as what they were made from, so a second `make run` installs nothing.
 $(VENV)/.run: requirements/run.txt

@@ -74,6 +74,8 @@ def _loads(library):
 def _missing(serving):
     # type: (bool) -> list[str]
     missing = missing_for_python()
+    if missing:  # nothing else can be found out with such a Python
+        return missing
     if serving and not os.environ.get("MONGODB_URI") and not shutil.which("mongod"):
         missing += missing_for_mongod()
     port = os.environ.get("PORT") or "8080"

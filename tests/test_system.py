@@ -210,6 +210,32 @@ def test_a_child_that_dies_takes_the_rest_down_and_its_last_lines_are_shown(
     assert all(ended(pid) for pid in processes_of(run))
 
 
+@pytest.mark.parametrize("name", ["site", "worker"])
+def test_a_program_that_dies_takes_the_rest_down(make_run: Callable[[], Running], tmp_path: Path, name: str) -> None:
+    run = make_run()
+    run.wait_for("Feedmirror is at", timeout_s=60)
+    mongod = mongod_of(tmp_path / "data")
+    victim = run.wait_for(rf"{name}\.1 started \(pid=(\d+)\)")[1]
+    subprocess.run(["kill", "-KILL", victim], check=True)
+    assert run.process.wait(30) != 0
+    assert f"{name}.1 stopped" in run.output
+    assert all(ended(pid) for pid in [*processes_of(run), mongod])
+
+
+def test_two_installations_side_by_side_have_nothing_in_common(
+    start: Callable[..., Running], tmp_path: Path, feed: GrowingFeed
+) -> None:
+    empty = tmp_path / "none.toml"
+    empty.write_text("")
+    addresses = []
+    for name, sources in (("one", feed.sources), ("two", empty)):
+        env = environment(FEEDMIRROR_SOURCES=str(sources), FEEDMIRROR_DATA=str(tmp_path / name), PORT=str(free_port()))
+        run = start(name, ["make", "run"], env)
+        addresses.append(run.wait_for(r"Feedmirror is at (http://\S+)/", timeout_s=60)[1])
+    wait_until(lambda: titles(addresses[0]) == ["The first question"], "the first question")
+    assert titles(addresses[1]) == []
+
+
 def test_a_port_that_is_taken_is_told_in_one_line(make_run: Callable[[], Running]) -> None:
     make_run().wait_for("Feedmirror is at", timeout_s=60)
     second = make_run()
