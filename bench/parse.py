@@ -133,7 +133,7 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def stack_overflow(entries: int) -> bytes:
-    """A feed as Stack Overflow writes them: Atom, escaped HTML with code, four tags."""
+    """A feed as Stack Overflow writes them: Atom, four tags, and 1,100 characters of HTML with code, escaped."""
     head = (
         '<?xml version="1.0" encoding="utf-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom" '
         'xmlns:re="http://purl.org/atompub/rank/1.0">\n<title type="text">Questions</title>\n'
@@ -142,8 +142,12 @@ def stack_overflow(entries: int) -> bytes:
 
 
 def stack_overflow_entry(number: int) -> str:
-    body = f"<p>{sentence(number, 60)}</p>\n<pre><code>for i in range({number}):\n    if a[i] &lt; b:\n</code></pre>\n"
-    body += f"<p>{sentence(number + 3, 50)} <code>x{number}</code>: {sentence(number + 5, 50)}</p>\n"
+    code = "".join(f"for i in range({number}):\n    if a[i] &lt; b['{WORDS[i]}'] &amp;&amp; c:\n" for i in range(4))
+    body = f"<p>{sentence(number, 45)}</p>\n<pre><code>{code}\n</code></pre>\n<ol>\n"
+    body += "".join(f"<li>{sentence(number + i, 9)} <code>x{i}</code></li>\n" for i in range(2))
+    body += (
+        f"</ol>\n<p>It's {sentence(number + 5, 30)} &quot;{number}&quot;:</p>\n\n<p>{sentence(number + 7, 30)}</p>\n"
+    )
     tags = "".join(f'<category scheme="{URL}/tags" term="tag-{number + i}" />\n' for i in range(4))
     return (
         f"<entry>\n<id>https://example.org/q/{number}</id>\n"
