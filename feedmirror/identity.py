@@ -193,7 +193,8 @@ def _content(entry: Entry) -> tuple[str, ...]:
 
 
 def _time(entry: Entry) -> str:
-    return entry.published.isoformat() if entry.published else ""
+    # BSON keeps no more than milliseconds, and a stored entry must have the id that it had when it came
+    return entry.published.isoformat(timespec="milliseconds") if entry.published else ""
 
 
 _RULES: dict[str, Callable[[Entry], tuple[str, ...]]] = {

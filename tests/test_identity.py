@@ -56,7 +56,10 @@ def test_an_item_is_its_link_wherever_it_is_listed():
         (
             "digest",
             [entry(1, guid="g", link=None), entry(2, guid="g", link=None)],
-            [digest("s", "Title 1", "2026-01-01T12:00:00+00:00"), digest("s", "Title 2", "2026-01-01T12:00:00+00:00")],
+            [
+                digest("s", "Title 1", "2026-01-01T12:00:00.000+00:00"),
+                digest("s", "Title 2", "2026-01-01T12:00:00.000+00:00"),
+            ],
         ),
     ],
 )
@@ -140,3 +143,12 @@ def test_a_single_claim_holds_if_the_title_was_edited():
     changed = identify([entry(1, title="Edited")], source_id="s", rule="guid after link")
     old_id = digest("https://example.org/1")
     assert list(settle(changed, {old_id: entry(1, guid=None)}).items) == [old_id]
+
+
+def test_an_item_that_came_back_from_storage_is_recognised():
+    precise = entry(1, guid="g", link=None, published=NOON.replace(microsecond=123_456))
+    stored = replace(precise, published=NOON.replace(microsecond=123_000))
+    changed = identify([precise, entry(2, guid="g", link=None)], source_id="s", rule="guid")
+    assert changed.rule == "digest after guid"
+    old_id = digest("s", "g")
+    assert settle(changed, {old_id: stored}).items[old_id] == precise
