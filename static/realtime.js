@@ -1,7 +1,7 @@
 /**
- * Keeps the page current: asks /update again and again, and puts what is new on top.
+ * Keeps the page current: asks /update again and again, puts what is new on top, and edits what is there in its place.
  *
- *   poller ──▶ stream ──▶ row            one request at a time; items in, rows out
+ *   poller ──▶ stream ──▶ row, patch     one request at a time; items in, rows out
  *      │          └─────▶ attention      pill, title of a hidden tab, what a screen reader says
  *      └──▶ indicator                    live, reconnecting, paused
  *   clock                                the server's time, never the browser's
@@ -67,8 +67,9 @@
     return letters.length <= 400 ? letters.join("") : letters.slice(0, 400).join("").trimEnd() + "…";
   }
 
+  /** The same words as feedmirror/web/counts.py. */
   function counted(number, noun) {
-    return number + " " + noun + (number === 1 ? "" : "s");
+    return number.toLocaleString("en-US") + " " + noun + (number === 1 ? "" : "s");
   }
 
   /** Makes the row of an item. */
@@ -98,24 +99,47 @@
       return $details.find(".full").html(html);
     }
 
+    function fillThumbnail($image, url) {
+      // the page's policy refuses pictures that come in the clear
+      if (url && /^https:\/\//i.test(url)) $image.attr("src", url);
+      else $image.remove();
+    }
+
+    function fillCounts($counts, item) {
+      const $score = $counts.find(".score");
+      const $comments = $counts.find(".comments");
+      if (item.score === null) $score.remove();
+      else $score.text(counted(item.score, "vote"));
+      if (item.comments === null) $comments.remove();
+      else fillLink($comments.text(counted(item.comments, "comment")), item.comments_link);
+      if (item.score === null && item.comments === null) $counts.remove();
+    }
+
     function make(item) {
       const $row = $(template.cloneNode(true));
-      const stamp = item.fetched.toFixed(6);
-      $row.attr({ "data-id": item._id, "data-fetched": stamp, "aria-labelledby": "title-" + item._id });
-      $row.find("time").attr("datetime", item.arrived_at);
+      $row.attr({
+        "data-id": item._id,
+        "data-fetched": item.fetched.toFixed(6),
+        "data-changed": item.changed.toFixed(6),
+        "aria-labelledby": "title-" + item._id,
+      });
+      const $time = $row.children("time").attr("datetime", item.arrived_at);
       const $title = $row.find("h2").attr("id", "title-" + item._id).find("a");
       $title.text(item.title || "Untitled");
       fillLink($title, item.link);
+      fillThumbnail($row.find(".thumbnail"), item.thumbnail);
       repeat($row.find(".source"), item.sources, function ($source, id) {
         $source.text(names[id] || id).attr({ href: "/?source=" + encodeURIComponent(id), "data-source": id });
       });
       if (item.author) $row.find(".author").text(item.author);
       else $row.find(".author").remove();
+      fillCounts($row.find(".counts"), item);
       repeat($row.find(".tags li"), item.tags, function ($tag, tag) {
         $tag.find("a").text(tag).attr("href", "/?tag=" + encodeURIComponent(tag));
       });
       if (!item.tags.length) $row.find(".tags").remove();
       fillSummary($row.find("details"), item.summary);
+      tellTime($time[0]);
       return $row[0];
     }
 
@@ -134,19 +158,19 @@
     };
   })();
 
-  /** Times say "2 min ago", and the reader's own date and time under the pointer. */
-  function tellTimes(container) {
-    $(container)
-      .find(".row > time")
-      .each(function () {
-        const moment = Date.parse(this.dateTime);
-        const text = ago(moment);
-        if (this.textContent !== text) this.textContent = text;
-        if (!this.dataset.told) {
-          this.title = new Date(moment).toLocaleString();
-          this.dataset.told = "yes";
-        }
-      });
+  /** A time says "2 min ago", and the reader's own date and time under the pointer. */
+  function tellTime(time) {
+    const moment = Date.parse(time.dateTime);
+    const text = ago(moment);
+    if (time.textContent !== text) time.textContent = text;
+    if (!time.dataset.told) {
+      time.title = new Date(moment).toLocaleString();
+      time.dataset.told = "yes";
+    }
+  }
+
+  function tellTimes() {
+    feed.querySelectorAll(".row > time").forEach(tellTime);
   }
 
   /** Says that something is new, in the way that suits where the reader is. */
@@ -205,6 +229,7 @@
       .each(function () {
         known.set(this.dataset.id, this);
       });
+    $(feed).on("animationend", (event) => event.target.classList.remove("fresh", "edited"));
 
     /** Change the rows without moving what the reader looks at. */
     function keepingPlace(change) {
@@ -242,23 +267,72 @@
       $older.attr("href", "/?" + [before, settings.filters].filter(Boolean).join("&")).prop("hidden", false);
     }
 
+    /**
+     * Whether an item that has no row belongs on this page: what is older than its last row is left to "Older".
+     *
+     * The cursor would not do. An item that came before it, and was edited while an answer was being made, is given
+     * for the first time after it.
+     */
+    function isWithin(item) {
+      const last = feed.lastElementChild;
+      return $older.prop("hidden") || !last || item.fetched > Number(last.dataset.fetched);
+    }
+
+    function isEdit(item) {
+      const one = known.get(item._id);
+      return one && item.changed > Number(one.dataset.changed);
+    }
+
+    /** Put these items, newest first, where they belong: nearly always on top. */
+    function insert(items) {
+      let below = feed.firstElementChild;
+      items.forEach(function (item) {
+        while (below && Number(below.dataset.fetched) > item.fetched) below = below.nextElementSibling;
+        const one = row.make(item);
+        one.classList.add("fresh");
+        known.set(item._id, one);
+        feed.insertBefore(one, below);
+      });
+    }
+
+    /** Draw the item again without taking from the reader what is being read, unfolded or pointed at. */
+    function redraw(item) {
+      const one = known.get(item._id);
+      const wanted = row.make(item);
+      const changed = ["h2, .tags, .full", ".counts"].map((parts) => words(one, parts) !== words(wanted, parts));
+      const focused = one.contains(document.activeElement);
+      window.patch(one, wanted);
+      // what had the focus is gone: the row is the nearest thing to it
+      if (focused && !one.contains(document.activeElement)) one.focus({ preventScroll: true });
+      if (changed[0]) mark(one);
+      else if (changed[1]) $(one).find(".counts").each((_, counts) => mark(counts));
+    }
+
+    function words(one, parts) {
+      return $(one).find(parts).text().replace(/\s+/g, "");
+    }
+
+    /** Show for a moment that this was edited; counts, which move all day, are not worth a whole row. */
+    function mark(part) {
+      part.classList.remove("edited");
+      void part.offsetWidth; // begin anew
+      part.classList.add("edited");
+    }
+
     return {
-      /** Put these items (newest first) on top; those already there are left alone. Returns the new ones. */
-      add(items) {
-        const fresh = items.filter((item) => !known.has(item._id));
-        if (!fresh.length) return fresh;
-        const added = document.createDocumentFragment();
-        fresh.forEach(function (item) {
-          const one = row.make(item);
-          $(one).addClass("fresh").one("animationend", () => $(one).removeClass("fresh"));
-          known.set(item._id, one);
-          added.append(one);
-        });
-        tellTimes(added);
+      /** Take over these items: new ones are put in, edited ones drawn again. Returns the new ones, newest first. */
+      take(items) {
+        const fresh = items.filter((item) => !known.has(item._id) && isWithin(item));
+        const edits = items.filter(isEdit);
+        if (!fresh.length && !edits.length) return fresh;
+        fresh.sort((one, other) => other.fetched - one.fetched); // they come in the order of their changes
         feed.setAttribute("aria-busy", "true");
-        keepingPlace(() => feed.prepend(added));
+        keepingPlace(function () {
+          edits.forEach(redraw);
+          insert(fresh);
+        });
         feed.setAttribute("aria-busy", "false");
-        dropOldest();
+        if (fresh.length) dropOldest();
         return fresh;
       },
       leadToOlder,
@@ -335,7 +409,7 @@
     let empty = Boolean($("#trouble").length);
 
     function address() {
-      return "/update?" + ["timestamp=" + cursor, settings.filters].filter(Boolean).join("&");
+      return "/update?" + ["timestamp=" + cursor, "changes=1", settings.filters].filter(Boolean).join("&");
     }
 
     /** Ask now; what is still under way is given up, so that there is never more than one. */
@@ -370,9 +444,9 @@
       clock.set(xhr.getResponseHeader("Date"));
       // Another web process may be a little behind: what it knows is no reason to ask for the same again.
       if (Number(given) > Number(cursor)) cursor = given;
-      const fresh = stream.add(items);
+      const fresh = stream.take(items);
       if (fresh.length && !empty) attention.call(fresh);
-      if (fresh.some(row.hasUnnamed)) askForSources();
+      if (items.some(row.hasUnnamed)) askForSources();
       if (empty) $("#trouble").remove();
       empty = false;
       indicator.live();
@@ -465,7 +539,7 @@
 
   function wake() {
     attention.seen();
-    tellTimes(document);
+    tellTimes();
     poller.now();
   }
 
@@ -474,12 +548,12 @@
     const slept = Date.now() - lastTick > MINUTE + 10 * SECOND; // more than a browser slows a hidden tab down
     lastTick = Date.now();
     indicator.show();
-    tellTimes(document);
+    tellTimes();
     if (slept) poller.now();
   }
 
   clock.set(feed.dataset.now);
-  tellTimes(document);
+  tellTimes();
   $pause.on("click", togglePause);
   $(document).on("keydown", onKey);
   $(document).on("visibilitychange", () => document.hidden || wake());

@@ -4,6 +4,7 @@ It keeps the interface's promises by the most obvious means (a sorted list), and
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pymongo.errors import ServerSelectionTimeoutError
@@ -43,6 +44,12 @@ class FakeItems:
     def add(self, *items: Item) -> None:
         self.kept.extend(items)
 
+    def edit(self, number: int, **fields: object) -> None:
+        """Let the item of this number have changed, under a stamp of its own."""
+        place = next(n for n, item in enumerate(self.kept) if item.id == _id(number))
+        changed = {**fields, "changed_us": self.head_us + 1}
+        self.kept[place] = replace(self.kept[place], **changed)  # type: ignore[arg-type]
+
     def newest(self, selection: Selection, *, limit: int, before_us: int | None = None) -> Update:
         self._storage.check()
         found = [item for item in self._selected(selection) if before_us is None or item.fetched_us < before_us]
@@ -60,9 +67,20 @@ class FakeItems:
         cursor_us = given[-1].fetched_us if more else max(after_us, self.head_us)
         return self._update(given, cursor_us=cursor_us, more=more)
 
+    def changes(self, selection: Selection, *, after_us: int, limit: int, before_us: int | None = None) -> Update:
+        self._storage.check()
+        found = [
+            item
+            for item in sorted(self._selected(selection), key=lambda item: item.changed_us)
+            if item.changed_us > after_us and (before_us is None or item.changed_us < before_us)
+        ]
+        given, more = found[:limit], len(found) > limit
+        cursor_us = given[-1].changed_us if more else max(after_us, self.head_us)
+        return self._update(given, cursor_us=cursor_us, more=more)
+
     @property
     def head_us(self) -> int:
-        return self.kept[-1].fetched_us if self.kept else 0
+        return max((item.changed_us for item in self.kept), default=0)
 
     def _selected(self, selection: Selection) -> list[Item]:
         return [item for item in self.kept if _matches(item, selection)]
@@ -95,11 +113,15 @@ def _matches(item: Item, selection: Selection) -> bool:
     )
 
 
+def _id(number: int) -> str:
+    return f"{number:056x}"
+
+
 def an_item(number: int, *, source_id: str = "so", arrived_at: datetime | None = None, **more: object) -> Item:
     """The item of this number; numbers are their order in the stream."""
     stamp_us = START_US + number * 10
     given: dict[str, object] = {
-        "id": f"{number:056x}",
+        "id": _id(number),
         "title": f"Question {number}",
         "link": f"https://example.com/questions/{number}",
         "author": f"asker{number}",
@@ -112,8 +134,13 @@ def an_item(number: int, *, source_id: str = "so", arrived_at: datetime | None =
 
 
 def a_source(
-    source_id: str = "so", *, name: str = "Stack Overflow", active: bool = True, **looks: object
+    source_id: str = "so",
+    *,
+    name: str = "Stack Overflow",
+    active: bool = True,
+    identity: str | None = None,
+    **looks: object,
 ) -> WatchedSource:
     """A watched source; what is not given of its looks is as if it had never been looked at."""
     source = Source(id=source_id, name=name, url=f"https://{source_id}.example.com/feeds", every_s=30.0)
-    return WatchedSource(source=source, looks=Looks(**looks), active=active)  # type: ignore[arg-type]
+    return WatchedSource(source=source, looks=Looks(**looks), identity=identity, active=active)  # type: ignore[arg-type]

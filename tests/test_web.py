@@ -168,6 +168,62 @@ def test_a_source_gives_its_own_stamps(client: Client, storage: Storage) -> None
     assert there["fetched"] > everywhere["b"] > everywhere["a"]
 
 
+# -- the stream of changes
+
+
+def test_without_changes_an_edit_is_not_given(client: Client, storage: Storage) -> None:
+    *_, last = store(storage, *"ab")
+    edit(storage, "a")
+    assert titles(client.get(f"/update?timestamp={stamp(last)}")) == []
+    assert titles(client.get(f"/update?timestamp={stamp(last)}&changes=0")) == []
+
+
+def test_changes_are_what_is_new_and_what_was_edited_the_last_change_first(client: Client, storage: Storage) -> None:
+    *_, last = store(storage, *"abc")
+    edit(storage, "a")
+    store(storage, "d")
+    edit(storage, "b")
+    reply = client.get(f"/update?timestamp={stamp(last)}&changes=1")
+    assert titles(reply) == ["b, edited", "d", "a, edited"]
+    assert reply.headers["feedmirror-cursor"] == reply.headers["feedmirror-head"]
+    assert float(reply.headers["feedmirror-cursor"]) == reply.json()[0]["changed"] > reply.json()[0]["fetched"]
+    assert titles(client.get(f"/update?timestamp={reply.headers['feedmirror-cursor']}&changes=1")) == []
+
+
+def test_an_item_that_was_stored_and_edited_since_is_given_once(client: Client, storage: Storage) -> None:
+    (first,) = store(storage, "a")
+    store(storage, "b")
+    edit(storage, "b")
+    assert titles(client.get(f"/update?timestamp={stamp(first)}&changes=1")) == ["b, edited"]
+
+
+def test_link_leads_through_all_changes(client: Client, storage: Storage) -> None:
+    *_, last = store(storage, *"abcde", tags=("c++",))
+    for name in "dbaec":
+        edit(storage, name, tags=("c++",))
+    pages = [client.get(f"/update?timestamp={stamp(last)}&changes=1&limit=2&tag=c%2B%2B")]
+    while further := next_of(pages[-1]):
+        assert "changes=1&limit=2&tag=c%2B%2B" in further
+        pages.append(client.get(further))
+    assert [[title[0] for title in titles(page)] for page in pages] == [["b", "d"], ["e", "a"], ["c"]]
+
+
+def test_changes_without_a_cursor_are_the_newest_items(client: Client, storage: Storage) -> None:
+    store(storage, *"abc")
+    edit(storage, "a")
+    reply = client.get("/update?timestamp=0&changes=1&limit=2")
+    assert titles(reply) == ["c", "b"]
+    further = next_of(reply)
+    assert further is not None
+    assert "changes=1" in further
+    assert titles(client.get(further)) == ["a, edited"]
+
+
+def edit(storage: Storage, name: str, **fields: Any) -> None:
+    """Let the entry of this name have a new title."""
+    assert not store(storage, name, title=f"Title of {name}, edited", **fields)
+
+
 def test_an_empty_mirror(client: Client) -> None:
     reply = client.get("/update?timestamp=0")
     assert reply.body == b"[]"
@@ -199,6 +255,8 @@ def test_headers_of_an_answer(client: Client) -> None:
         ("limit=501", "limit"),
         ("limit=ten", "limit"),
         ("before=never", "before"),
+        ("changes=2", "changes"),
+        ("changes=1&changes=1", "changes"),
         ("source=", "source"),
         ("q=" + "x" * 10_000, "q"),
         ("&".join(f"tag={n}" for n in range(11)), "tag"),
@@ -303,6 +361,34 @@ def test_an_item_of_which_little_is_known(client: Client, storage: Storage) -> N
     assert 'class="author"' not in row
     assert "<details" not in row
     assert 'class="tags"' not in row
+    assert 'class="counts"' not in row
+    assert "<img" not in row
+
+
+def test_counts_and_a_picture(client: Client, storage: Storage) -> None:
+    pictured = 'https://example.com/1.png?a=1&b="'
+    store(storage, "a", score=1, comments=1234, comments_link="http://example.com/#c", thumbnail=pictured)
+    store(storage, "b", score=0)
+    store(storage, "c", comments=0)
+    c, b, a = client.get("/").text.split("<article")[1:4]
+    assert '<span class="score">1 vote</span>' in a
+    assert re.search(
+        r'<a class="comments" href="http://example.com/#c" [^>]*rel="noopener noreferrer">1,234 comments<', a
+    )
+    assert 'src="https://example.com/1.png?a=1&amp;b=&#34;"' in a
+    assert 'loading="lazy" decoding="async" referrerpolicy="no-referrer"' in a
+    assert ("0 votes" in b, "comments" in b) == (True, False)
+    assert ("votes" in c, "0 comments" in c) == (False, True)
+
+
+def test_addresses_that_a_page_must_not_use_are_not_used(client: Client, storage: Storage) -> None:
+    bad = "javascript:alert(1)"
+    store(storage, "a", link=bad, comments=3, comments_link=bad, thumbnail=bad)
+    store(storage, "b", link=None, thumbnail="http://example.com/1.png")
+    page = client.get("/").text
+    assert "javascript:" not in page
+    assert "1.png" not in page
+    assert "3 comments" in page
 
 
 def test_older_leads_back_without_script(client: Client, storage: Storage) -> None:
@@ -401,6 +487,21 @@ def test_mistakes_of_the_sources_file_are_shown(client: Client, storage: Storage
     assert "line 3: &lt;every&gt; is no duration" in client.get("/sources").text
 
 
+def test_what_was_not_well_with_a_document_is_shown_and_the_rule_of_identity(client: Client, storage: Storage) -> None:
+    poll(storage, "so", Outcome(identity="link"))
+    poll(storage, "lwn", Outcome(identity="guid after link", notices=("truncated", "recovered: <a> & b")))
+    by_id = {source["id"]: source for source in client.get("/api/sources").json()["sources"]}
+    assert (by_id["so"]["state"], by_id["so"]["notices"], by_id["so"]["identity"]) == ("live", [], "link")
+    assert (by_id["lwn"]["state"], by_id["lwn"]["identity"]) == ("live", "guid after link")
+    assert by_id["lwn"]["notices"] == ["truncated", "recovered: <a> & b"]
+    page = client.get("/sources").text
+    assert ">truncated, recovered: &lt;a&gt; &amp; b</span>" in page
+    assert page.count('class="notices"') == 1
+    assert '<span class="identity">items are told apart by their guid (before: link)</span>' in page
+    assert page.count('class="identity"') == 1
+    assert 'title="items are told apart by their link"' in page
+
+
 def test_every_moment_of_a_source_can_be_shown(fake: FakeStorage) -> None:
     now = datetime.now(UTC)
     watched: list[WatchedSource] = [
@@ -427,7 +528,7 @@ def test_jquery_comes_from_its_package(dry: Client) -> None:
 
 def test_everything_that_a_page_names_is_there_and_may_be_kept_for_ever(dry: Client) -> None:
     named = re.findall(r'"(/static/[^"]+)"', dry.get("/").text)
-    assert len(set(named)) == 4
+    assert len(set(named)) == 5
     for url in named:
         reply = dry.get(url)
         assert reply.status == 200

@@ -96,21 +96,34 @@ def test_a_bad_limit(text: str) -> None:
     assert caught.value.parameter == "limit"
 
 
+@pytest.mark.parametrize(("query", "changes"), [("", False), ("changes=0", False), ("changes=1", True)])
+def test_changes_are_given_where_they_are_asked_for(query: str, changes: bool) -> None:
+    assert update_query(parameters(query)).changes is changes
+
+
+@pytest.mark.parametrize("text", ["", "2", "01", "1.0", "-1", "yes", "true", "١", " 1", "1\n", "1" * 10_000])
+def test_changes_are_asked_for_in_one_way(text: str) -> None:
+    with pytest.raises(BadParameter, match="0 or 1") as caught:
+        update_query({"changes": [text]})
+    assert caught.value.parameter == "changes"
+    assert len(str(caught.value)) < 200
+
+
 def test_nothing_given() -> None:
     query = update_query({})
-    assert (query.after_us, query.before_us, query.limit) == (0, None, 100)
+    assert (query.changes, query.after_us, query.before_us, query.limit) == (False, 0, None, 100)
     assert query.filters == Filters()
     assert query.filters.selection == Selection()
 
 
-@pytest.mark.parametrize("name", ["timestamp", "before", "limit", "source", "q"])
+@pytest.mark.parametrize("name", ["timestamp", "before", "limit", "changes", "source", "q"])
 def test_what_may_stand_once_must_not_stand_twice(name: str) -> None:
     with pytest.raises(BadParameter, match="more than once") as caught:
         update_query({name: ["1", "1"]})
     assert caught.value.parameter == name
 
 
-@pytest.mark.parametrize("name", ["timestamp", "before", "limit", "source", "q", "tag"])
+@pytest.mark.parametrize("name", ["timestamp", "before", "limit", "changes", "source", "q", "tag"])
 @pytest.mark.parametrize("brackets", ["[]", "[0]", "[a][b]"])
 def test_a_list_is_refused_under_the_name_that_was_meant(name: str, brackets: str) -> None:
     with pytest.raises(BadParameter, match="list") as caught:

@@ -7,8 +7,11 @@ import pytest
 
 from feedmirror.models import Sighting
 from feedmirror.web import times
+from feedmirror.web.counts import counted
 from feedmirror.web.excerpt import LONGEST, excerpt
+from feedmirror.web.links import followable, loadable
 from feedmirror.web.representation import item_json, items_json, rfc3339
+from feedmirror.web.sources import told_apart_by
 from tests.fake_storage import an_item
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -19,7 +22,16 @@ def test_an_item_leads_with_the_five_members_that_clients_know() -> None:
     assert list(item) == [
         *("_id", "author", "link", "title", "fetched"),
         *("summary", "tags", "published", "updated", "changed", "arrived_at", "sources"),
+        *("score", "comments", "comments_link", "thumbnail"),
     ]
+
+
+def test_counts_and_addresses_are_there_or_null() -> None:
+    given = {"score": -2, "comments": 0, "comments_link": "http://a.example/#c", "thumbnail": "https://a.example/1.png"}
+    item = json.loads(item_json(an_item(1, **given)))
+    assert {name: item[name] for name in given} == given
+    bare = json.loads(item_json(an_item(1)))
+    assert [bare[name] for name in given] == [None] * 4
 
 
 def test_stamps_are_numbers_with_six_decimals() -> None:
@@ -90,6 +102,51 @@ def test_duration() -> None:
     assert [times.duration(s) for s in (None, 0.5, 30, 300, 7200, 86400)] == [
         *("adapts", "0.5 s", "30 s", "5 min", "2 h", "1 d")
     ]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0 votes"), (1, "1 vote"), (-1, "-1 votes"), (2, "2 votes"), (1234567, "1,234,567 votes")],
+)
+def test_counted(number: int, text: str) -> None:
+    assert counted(number, "vote") == text
+
+
+@pytest.mark.parametrize(
+    ("url", "follow", "load"),
+    [
+        ("https://example.com/", True, True),
+        ("HTTPS://example.com/", True, True),
+        ("http://example.com/", True, False),
+        ("javascript:alert(1)", False, False),
+        ("data:image/png;base64,AAAA", False, False),
+        ("//example.com/1.png", False, False),
+        ("/update", False, False),
+        (" https://example.com/", False, False),
+        ("", False, False),
+        (None, False, False),
+    ],
+)
+def test_what_a_page_may_lead_to_and_what_it_may_load(url: str | None, follow: bool, load: bool) -> None:
+    assert followable(url) == (url if follow else None)
+    assert loadable(url) == (url if load else None)
+
+
+@pytest.mark.parametrize(
+    ("identity", "text"),
+    [
+        (None, None),
+        ("link", "items are told apart by their link"),
+        ("guid after link", "items are told apart by their guid (before: link)"),
+        (
+            "digest after guid+link after guid",
+            "items are told apart by their title and time (before: guid and link, guid)",
+        ),
+        ("of tomorrow", "items are told apart by their of tomorrow"),
+    ],
+)
+def test_the_rule_of_identity_in_words(identity: str | None, text: str | None) -> None:
+    assert told_apart_by(identity) == text
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@
     └── assets     scripts, styles and the icon, as they were when the process began
     query          what a request asks for, checked
     answer         what goes back: status, headers, body
-    representation, stamps, times, excerpt   items, cursors, times and summaries as text
+    representation, stamps, times, counts, excerpt   items, cursors, times, counts and summaries as text
+    links          which addresses a page may use
     unavailable    MongoDB is away: what is said, and what is only logged
     headers        what every answer carries, whoever made it
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import jinja2
 
 from feedmirror.models import Item, Sighting, Update, WatchedSource
-from feedmirror.web import representation, sources, stamps, times, unavailable
+from feedmirror.web import counts, links, representation, sources, stamps, times, unavailable
 from feedmirror.web.answer import Answer, html_answer
 from feedmirror.web.assets import Assets
 from feedmirror.web.excerpt import excerpt
@@ -33,10 +33,14 @@ _NOTHING_YET = Update(items=(), head_us=0, cursor_us=0, more=False)
 _BLANK = Item(
     id="",
     title=" ",
-    link="/",
+    link="https://",
     author=" ",
     summary=" ",
     tags=("",),
+    thumbnail="https://",
+    comments_link="https://",
+    score=0,
+    comments=0,
     fetched_us=0,
     changed_us=0,
     arrived_at=datetime.fromtimestamp(0, UTC),
@@ -71,11 +75,15 @@ class Pages:
         self._templates.globals["blank"] = _BLANK
         self._templates.filters.update(
             ago=times.ago,
+            counted=counts.counted,
             duration=times.duration,
             encoded=encoded,
             excerpt=excerpt,
+            followable=links.followable,
+            loadable=links.loadable,
             rfc3339=representation.rfc3339,
             seconds=stamps.seconds,
+            told_apart_by=sources.told_apart_by,
             until=times.until,
         )
 

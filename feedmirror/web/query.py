@@ -60,9 +60,13 @@ class Filters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateQuery:
-    """A question to the stream. `after_us` 0: from the newest backwards, as if no cursor had been given."""
+    """A question to the stream. `after_us` 0: from the newest backwards, as if no cursor had been given.
+
+    `changes`: the cursor counts by each item's last change, so that edits are given too; else by its arrival.
+    """
 
     filters: Filters
+    changes: bool
     after_us: int
     before_us: int | None
     limit: int
@@ -89,6 +93,7 @@ def update_query(given: Parameters) -> UpdateQuery:
     """What /update is asked for. Raises BadParameter."""
     return UpdateQuery(
         filters=_filters(given),
+        changes=_switch(given, "changes"),
         after_us=_stamp(given, "timestamp") or 0,
         before_us=_stamp(given, "before"),
         limit=_limit(given),
@@ -143,6 +148,13 @@ def _stamp(given: Parameters, name: str) -> int | None:
     if stamp_us is None:
         raise BadParameter(name, f"must be seconds since the epoch, such as 1763710000.120000, and is {_shown(text)}")
     return stamp_us
+
+
+def _switch(given: Parameters, name: str) -> bool:
+    text = _single(given, name)
+    if text is not None and text not in ("0", "1"):
+        raise BadParameter(name, f"must be 0 or 1, and is {_shown(text)}")
+    return text == "1"
 
 
 def _limit(given: Parameters) -> int:

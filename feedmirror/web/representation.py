@@ -32,6 +32,10 @@ def item_json(item: Item) -> str:
         "changed": stamps.seconds(item.changed_us),
         "arrived_at": _text(rfc3339(item.arrived_at)),
         "sources": _text([sighting.source_id for sighting in item.sources]),
+        "score": _text(item.score),
+        "comments": _text(item.comments),
+        "comments_link": _text(item.comments_link),
+        "thumbnail": _text(item.thumbnail),
     }
     return "{" + ", ".join(f'"{name}": {value}' for name, value in members.items()) + "}"
 

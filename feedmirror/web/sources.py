@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from feedmirror.storage import Storage
 
 
+# What a rule is called, where its own name would not say it.
+_RULES = {
+    "guid+link": "guid and link",
+    "digest": "title and time",
+    "content": "whole content",
+}
+
+
 class State(StrEnum):
     """How a source fares, in one word."""
 
@@ -47,6 +55,18 @@ def shown_url(source: Source) -> str:
     parts = urllib.parse.urlsplit(source.url)
     query = "" if source.private else parts.query
     return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
+
+
+def told_apart_by(identity: str | None) -> str | None:
+    """The rule by which a source's entries get their ids, as one says it; None before there is one.
+
+    A rule names those that it replaced, the latest first: "guid after link".
+    """
+    if identity is None:
+        return None
+    rule, *former = (_RULES.get(rule, rule) for rule in identity.split(" after "))
+    before = f" (before: {', '.join(former)})" if former else ""
+    return f"items are told apart by their {rule}{before}"
 
 
 def answer(_: Parameters, open_storage: "Callable[[], Storage]") -> Answer:
@@ -79,4 +99,6 @@ def _members(watched: WatchedSource) -> dict[str, object]:
         "failures": looks.failures,
         "error": looks.error,
         "error_since": rfc3339(looks.error_since),
+        "notices": looks.notices,
+        "identity": watched.identity,
     }

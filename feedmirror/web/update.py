@@ -2,6 +2,7 @@
 
     T > 0         the oldest items after T; Link leads forwards, to T = the last stamp given
     T = 0, none   the newest items; Link leads back through everything older
+    changes=1     the same, where T and the order are those of each item's last change: edits come as well
 
 A client that goes on from Feedmirror-Cursor gets every item once, whether it follows Link or not. Hosted by
 whatever can hand over parameters and take an Answer; knows no framework.
@@ -35,7 +36,8 @@ def answer(given: Parameters, open_storage: "Callable[[], Storage]") -> Answer:
 def _look_up(query: UpdateQuery, storage: "Storage") -> Update:
     selection = query.filters.selection
     if query.after_us:
-        return storage.items.since(selection, after_us=query.after_us, limit=query.limit, before_us=query.before_us)
+        ask = storage.items.changes if query.changes else storage.items.since
+        return ask(selection, after_us=query.after_us, limit=query.limit, before_us=query.before_us)
     return storage.items.newest(selection, limit=query.limit, before_us=query.before_us)
 
 
@@ -60,4 +62,6 @@ def _further(query: UpdateQuery, update: Update) -> list[tuple[str, str]] | None
         place = [("timestamp", "0"), ("before", stamps.seconds(update.items[-1].fetched_us))]
     else:
         return None
+    if query.changes:
+        place.append(("changes", "1"))
     return [*place, ("limit", str(query.limit)), *query.filters.pairs()]

@@ -1,0 +1,68 @@
+/**
+ * Makes a part of the page like another by changing only where they differ.
+ *
+ * What stays the same is not touched, so what the reader has done with it stays as well: focus, selection, an unfolded
+ * summary, a picture that is loaded. Knows nothing of what the parts are.
+ */
+(function (window) {
+  "use strict";
+
+  // The class of the outermost element and the unfolding of details are the page's own doing.
+  const KEPT = new Set(["class", "open"]);
+
+  function patch(old, wanted) {
+    if (old.isEqualNode(wanted)) return;
+    if (old.nodeType !== Node.ELEMENT_NODE) {
+      old.data = wanted.data;
+      return;
+    }
+    patchAttributes(old, wanted);
+    patchChildren(old, wanted);
+  }
+
+  function patchAttributes(old, wanted) {
+    for (const { name, value } of wanted.attributes) {
+      if (!KEPT.has(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
+    }
+    for (const { name } of Array.from(old.attributes)) {
+      if (!KEPT.has(name) && !wanted.hasAttribute(name)) old.removeAttribute(name);
+    }
+  }
+
+  function patchChildren(old, wanted) {
+    let next = old.firstChild;
+    for (const child of Array.from(wanted.childNodes)) {
+      const counterpart = find(child, next);
+      if (counterpart) {
+        next = removeUpTo(counterpart, next);
+        patch(next, child);
+        next = next.nextSibling;
+      } else {
+        old.insertBefore(child, next);
+      }
+    }
+    removeUpTo(null, next);
+  }
+
+  /** The next child that can become this one; for a text only the very next, as elements are not given up for it. */
+  function find(wanted, from) {
+    const last = wanted.nodeType === Node.ELEMENT_NODE ? null : from && from.nextSibling;
+    for (let one = from; one !== last; one = one.nextSibling) {
+      if (one.nodeName === wanted.nodeName && one.className === wanted.className) return one;
+    }
+    return null;
+  }
+
+  function removeUpTo(end, from) {
+    let one = from;
+    while (one !== end) {
+      const following = one.nextSibling;
+      one.remove();
+      one = following;
+    }
+    return end;
+  }
+
+  /** Make `old` like `wanted`, whose parts may be used up. */
+  window.patch = patch;
+})(window);

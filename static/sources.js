@@ -1,0 +1,27 @@
+/**
+ * Keeps the table of the sources current: asks for the page again and again, and takes over where it differs.
+ *
+ * The server says everything, the times included; here nothing is known of what a source is.
+ */
+(function (window, document) {
+  "use strict";
+
+  const table = document.getElementById("sources");
+  const interval = Number(table.dataset.interval);
+
+  async function refresh() {
+    if (document.hidden) return;
+    try {
+      // given up before the next, so that there is never more than one
+      const answer = await window.fetch(window.location.href, { signal: AbortSignal.timeout(interval) });
+      if (!answer.ok) throw new Error(answer.statusText);
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      window.patch(table, page.getElementById("sources"));
+    } catch {
+      document.getElementById("stale").hidden = false;
+    }
+  }
+
+  window.setInterval(refresh, interval);
+  document.addEventListener("visibilitychange", refresh);
+})(window, document);
