@@ -135,12 +135,9 @@ def _used(rule: str | None) -> tuple[str, ...]:
 
 def _candidates(used: tuple[str, ...], entries: list[Entry]) -> Iterator[str]:
     """The rules that may be chosen, the loosest first: from the one in use on, for a source never goes back."""
-    if used:
-        yield from _ORDER[_ORDER.index(used[0]) :]
-        return
-    for name in _ORDER:
-        # a rule for which no entry has the parts says nothing about this source
-        if not entries or any(map(_RULES[name], entries)):
+    for name in _ORDER[_ORDER.index(used[0]) if used else 0 :]:
+        # a rule for which no entry has the parts says nothing about this source, but the one in use stays
+        if not entries or name in used or any(map(_RULES[name], entries)):
             yield name
 
 
