@@ -16,7 +16,7 @@ from feedmirror.parse import parse
 
 URL = "https://example.org/feed"
 # No small document may take longer, not even the first whose date has to be guessed, which imports dateparser.
-DEADLINE_MS = 3_000
+BOUNDED = settings(deadline=3_000, suppress_health_check=[HealthCheck.too_slow])
 
 # Characters that a document can hold and that mean themselves: no controls, which Windows' authors mean otherwise.
 CHARACTERS = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"], exclude_characters="\ufffe\uffff")
@@ -86,6 +86,7 @@ def as_json_feed(entries: list[Entry]) -> bytes:
 RENDERERS = (as_rss, as_atom, as_json_feed)
 
 
+@BOUNDED
 @given(FEEDS, st.sampled_from(RENDERERS))
 def test_what_is_rendered_is_parsed_with_every_field(entries, render):
     page = parse(render(entries), url=URL)
@@ -93,6 +94,7 @@ def test_what_is_rendered_is_parsed_with_every_field(entries, render):
     assert not page.recovered
 
 
+@BOUNDED
 @given(FEEDS, st.randoms(use_true_random=False))
 def test_the_order_of_entries_does_not_change_their_ids(entries, random):
     shuffled = random.sample(entries, len(entries))
@@ -100,6 +102,7 @@ def test_the_order_of_entries_does_not_change_their_ids(entries, random):
     assert (before.rule, set(before.items)) == (after.rule, set(after.items))
 
 
+@BOUNDED
 @given(
     st.lists(
         st.builds(
@@ -131,7 +134,7 @@ def check(page: Page | None) -> None:
             assert moment is None or moment.tzinfo is UTC
 
 
-@settings(max_examples=300, deadline=DEADLINE_MS, suppress_health_check=[HealthCheck.too_slow])
+@settings(BOUNDED, max_examples=300)
 @given(st.binary(max_size=300))
 @example(b"\xff\xfe<\x00")
 @example(b"\x00" * 8)
@@ -155,7 +158,7 @@ def damaged(draw) -> bytes:
     return bytes(body)
 
 
-@settings(max_examples=300, deadline=DEADLINE_MS, suppress_health_check=[HealthCheck.too_slow])
+@settings(BOUNDED, max_examples=300)
 @given(damaged())
 def test_a_damaged_feed_is_a_page_or_a_parse_error(body):
     check(page_of(body))
