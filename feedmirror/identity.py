@@ -48,8 +48,8 @@ class Identified:
 
     @property
     def former_ids(self) -> frozenset[str]:
-        """All ids under which storage may hold one of these items from before a change of rule."""
-        return frozenset(one for ids in self.former.values() for one in ids)
+        """All ids to look up for `settle`: the former ones of those items that have any, and their present ones."""
+        return frozenset(one for present, ids in self.former.items() for one in (present, *ids))
 
 
 def identify(entries: Iterable[Entry], *, source_id: str, rule: str | None = None) -> Identified:
@@ -74,39 +74,39 @@ def identify(entries: Iterable[Entry], *, source_id: str, rule: str | None = Non
 def settle(identified: Identified, stored: Mapping[str, Entry]) -> Identified:
     """Give the entries that are stored already the ids under which they are.
 
-    `stored`: what storage holds under any of `former_ids`. Several entries may claim one stored item, which is why the
-    rule was changed: it goes to the one that has the same id under the new rule, else to one of the same title and
-    time, else, if a single entry claims it and nothing speaks against it, to that. All others are new.
+    `stored`: what storage holds under any of `former_ids`. An entry that is stored under its present id has nothing to
+    claim. Several others may claim one stored item, which is why the rule was changed: it goes to the one that has the
+    same id under the new rule, else to one of the same title and time, else, if a single entry claims it and seems to
+    be an edit of it, to that. All others are new: to lose an item is worse than to show one twice.
     """
-    taken = _claims(identified, stored)
-    items = {taken.get(new_id, new_id): entry for new_id, entry in identified.items.items()}
+    settled = _settled(identified, stored)
+    items = {settled.get(new_id, new_id): entry for new_id, entry in identified.items.items()}
     return replace(identified, items=items, former={})
 
 
-def _claims(identified: Identified, stored: Mapping[str, Entry]) -> dict[str, str]:
-    """The old id of each item that has one, by its new id."""
+def _settled(identified: Identified, stored: Mapping[str, Entry]) -> dict[str, str]:
+    """The id of each item that is stored, by its new id."""
     rule = _used(identified.rule)[0]
     source_id = identified.source_id
-    taken: dict[str, str] = {}
-    for same in (_same_under(rule, source_id), _same_under("digest", source_id), _nothing_against):
-        free = {old: item for old, item in stored.items() if old not in taken.values()}
-        for old_id, new_ids in _claimants(identified, free, taken).items():
-            matching = [new_id for new_id in new_ids if same(identified.items[new_id], free[old_id])]
-            if matching and (len(new_ids) == 1 or same is not _nothing_against):
-                taken[matching[0]] = old_id
-    return taken
+    settled = {new_id: new_id for new_id in identified.former if new_id in stored}
+    for same in (_same_under(rule, source_id), _same_under("digest", source_id), _is_edit):
+        taken = frozenset(settled.values())
+        free = {old_id: item for old_id, item in stored.items() if old_id not in taken}
+        for old_id, new_ids in _claimants(identified, free, settled).items():
+            unsettled = (new_id for new_id in new_ids if new_id not in settled)
+            matching = [new_id for new_id in unsettled if same(identified.items[new_id], free[old_id])]
+            if matching and (len(new_ids) == 1 or same is not _is_edit):
+                settled[matching[0]] = old_id
+    return settled
 
 
-def _claimants(identified: Identified, free: Mapping[str, Entry], taken: Mapping[str, str]) -> dict[str, list[str]]:
+def _claimants(identified: Identified, free: Mapping[str, Entry], settled: Mapping[str, str]) -> dict[str, list[str]]:
     """Which items claim which stored one; sorted, so that the order in the document decides nothing."""
     claims: dict[str, list[str]] = {}
-    for new_id in sorted(identified.former):
-        if new_id in taken:
-            continue
+    for new_id in sorted(identified.former.keys() - settled.keys()):
         for old_id in identified.former[new_id]:
             if old_id in free:
                 claims.setdefault(old_id, []).append(new_id)
-                break
     return claims
 
 
@@ -114,8 +114,13 @@ def _same_under(rule: str, source_id: str) -> Callable[[Entry, Entry], bool]:
     return lambda entry, item: _id(rule, entry, source_id) == _id(rule, item, source_id)
 
 
-def _nothing_against(entry: Entry, item: Entry) -> bool:
-    return entry.guid is None or item.guid is None or entry.guid == item.guid
+def _is_edit(entry: Entry, item: Entry) -> bool:
+    """Whether an entry can be an edit of a stored item; of what retention has removed, nothing is left to compare."""
+    if item == Entry():
+        return True
+    if entry.guid and item.guid and entry.guid != item.guid:
+        return False
+    return entry.title == item.title or (entry.published is not None and _time(entry) == _time(item))
 
 
 def _former(items: Mapping[str, Entry], rules: tuple[str, ...], source_id: str) -> dict[str, tuple[str, ...]]:

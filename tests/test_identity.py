@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from hashlib import sha224
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from feedmirror.identity import identify, settle
 from feedmirror.models import Entry
@@ -109,7 +111,7 @@ def test_a_change_of_rule_says_what_came_before():
     assert identified.rule == "guid after link"
     again = identify([shared(2), shared(3)], source_id="s", rule=identified.rule)
     assert again.rule == "guid after link"
-    assert again.former_ids == {digest("https://example.org/")}
+    assert again.former_ids == {digest("https://example.org/"), digest("s", "guid-2"), digest("s", "guid-3")}
 
 
 def test_a_source_that_never_had_another_rule_looks_nothing_up():
@@ -139,6 +141,26 @@ def test_two_claims_on_one_stored_item_that_nothing_decides_make_two_new_ones():
     assert link_id not in settle(changed, {link_id: Entry(title="Another", link="https://example.org/")}).items
 
 
+def test_what_is_stored_under_its_present_id_claims_no_other():
+    both = identify([shared(1), shared(2)], source_id="s", rule="link")
+    stored = {digest("https://example.org/"): shared(1), digest("s", "guid-2"): shared(2)}
+    assert settle(both, stored).items == {digest("https://example.org/"): shared(1), digest("s", "guid-2"): shared(2)}
+    later = identify([shared(2)], source_id="s", rule=both.rule)
+    assert list(settle(later, stored).items) == [digest("s", "guid-2")]
+
+
+def test_another_entry_on_the_shared_link_is_no_edit_of_the_old_one():
+    later = identify([shared(3)], source_id="s", rule="guid after link")
+    stored = {digest("https://example.org/"): replace(shared(1), published=None)}
+    assert list(settle(later, stored).items) == [digest("s", "guid-3")]
+
+
+def test_what_retention_removed_does_not_come_back():
+    old_id = digest("https://example.org/1")
+    changed = identify([entry(1)], source_id="s", rule="guid after link")
+    assert list(settle(changed, {old_id: Entry()}).items) == [old_id]
+
+
 def test_a_single_claim_holds_if_the_title_was_edited():
     changed = identify([entry(1, title="Edited")], source_id="s", rule="guid after link")
     old_id = digest("https://example.org/1")
@@ -152,3 +174,32 @@ def test_an_item_that_came_back_from_storage_is_recognised():
     assert changed.rule == "digest after guid"
     old_id = digest("s", "g")
     assert settle(changed, {old_id: stored}).items[old_id] == precise
+
+
+SMALL = st.builds(
+    Entry,
+    title=st.sampled_from(["", "A", "B"]),
+    link=st.sampled_from([None, "https://e.org/", "https://e.org/1"]),
+    guid=st.sampled_from([None, "g", "h"]),
+    summary=st.sampled_from(["", "one", "two"]),
+    published=st.sampled_from([None, NOON]),
+)
+
+
+@settings(deadline=3_000, max_examples=300)
+@given(st.lists(st.lists(SMALL, max_size=4), max_size=6))
+def test_an_entry_that_stays_listed_stays_one_item_whatever_becomes_of_the_rule(documents: list[list[Entry]]):
+    rule: str | None = None
+    stored: dict[str, Entry] = {}
+    listed: dict[Entry, str] = {}
+    for document in documents:
+        identified = identify(document, source_id="s", rule=rule)
+        if identified.former_ids:
+            identified = settle(identified, {one: stored[one] for one in identified.former_ids if one in stored})
+        rule = identified.rule
+        assert len(identified.items) == len(set(document))
+        now = {entry: item_id for item_id, entry in identified.items.items()}
+        for entry in now.keys() & listed.keys():
+            assert now[entry] == listed[entry]
+        stored.update(identified.items)
+        listed = now
