@@ -7,7 +7,8 @@
 (function (window) {
   "use strict";
 
-  // The class of the outermost element and the unfolding of details are the page's own doing.
+  // The class of the outermost element and the unfolding of details are the page's own doing. (Parts of different
+  // classes are no counterparts, so no other class is ever lost.)
   const KEPT = new Set(["class", "open"]);
 
   function patch(old, wanted) {
@@ -48,9 +49,13 @@
   function find(wanted, from) {
     const last = wanted.nodeType === Node.ELEMENT_NODE ? null : from && from.nextSibling;
     for (let one = from; one !== last; one = one.nextSibling) {
-      if (one.nodeName === wanted.nodeName && one.className === wanted.className) return one;
+      if (isCounterpart(one, wanted)) return one;
     }
     return null;
+  }
+
+  function isCounterpart(one, other) {
+    return one.nodeName === other.nodeName && one.id === other.id && one.className === other.className;
   }
 
   function removeUpTo(end, from) {

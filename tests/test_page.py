@@ -1,5 +1,6 @@
 """The page in a real Chromium, in front of a real server: what a reader sees, without a reload."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,12 +15,16 @@ from playwright.sync_api import Browser, Locator, Page, Request, Route, expect
 
 from feedmirror.models import Entry, Item, Sighting, Source
 from feedmirror.storage import Storage
+from feedmirror.web import stamps
 from feedmirror.web.app import make_app
+from feedmirror.web.representation import item_json
 from tests.fake_storage import FakeStorage, a_source, an_item
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 
 HOSTILE = '<script>alert(1)</script> & "quotes"'
+PICTURE = "https://pictures.example/1.png"
 OFTEN_S = 0.1  # so that a test need not wait
 SELDOM_S = 300.0  # so that what happens is not merely the next poll
 
@@ -120,6 +125,11 @@ def numbers(page: Page) -> list[int]:
     return [int(title.removeprefix("Question ")) for title in shown(page)]
 
 
+def numbers_of(page: Page) -> list[int]:
+    """As `numbers`, where some titles have been edited."""
+    return [int(title.split()[1].removesuffix(",")) for title in shown(page)]
+
+
 def be_live(page: Page) -> None:
     expect(page.locator("#live")).to_have_attribute("data-state", "live")
 
@@ -171,6 +181,29 @@ def test_a_new_item_appears_by_itself_exactly_once(page: Page, storage: Storage)
         assert polls.most_open == 1
 
 
+def test_an_edit_appears_by_itself_in_its_place(page: Page, storage: Storage) -> None:
+    storage.sources.synchronise([Source(id="so", name="Stack Overflow", url="https://stackoverflow.com/feeds")], [])
+
+    def publish(name: str, title: str, source_id: str = "so") -> None:
+        entry = Entry(title=title, link=f"https://example.com/{name}", summary="<p>Text.")
+        storage.items.store(source_id, {name: entry}, now=datetime.now(UTC))
+
+    for name in ("first", "second", "third"):
+        publish(name, name)
+    with serving(lambda: storage, OFTEN_S) as address:
+        page.goto(address)
+        be_live(page)
+        publish("second", "second, " + HOSTILE)
+        expect(page.locator(".row h2")).to_have_text(["third", "second, " + HOSTILE, "first"])
+        publish("third", "third", "elsewhere")
+        expect(page.locator(".row").first.locator(".source")).to_have_text(["Stack Overflow", "elsewhere"])
+        publish("fourth", "fourth")
+        publish("fourth", "fourth, edited at once")
+        expect(page.locator(".row h2")).to_have_text(["fourth, edited at once", "third", "second, " + HOSTILE, "first"])
+        expect(page.locator("#news")).to_have_text("New: fourth, edited at once")
+        assert page.locator(".row script").count() == 0
+
+
 # -- rows
 
 
@@ -183,14 +216,43 @@ def everything_that_a_row_can_be() -> list[Item]:
         an_item(3, title="", author="", link=None),
         an_item(4, summary="<p>" + "word \N{ROCKET} " * 200 + "</p>", arrived_at=datetime(2026, 1, 2, tzinfo=UTC)),
         an_item(5, summary="<hr>", arrived_at=datetime.now(UTC) - timedelta(hours=5.5)),
+        an_item(6, score=1234, comments=1, comments_link="http://example.com/#c", thumbnail=PICTURE, changed_us=1),
+        an_item(7, score=-1, comments=0, thumbnail=PICTURE + "?a=1&b='\"<>"),
+        an_item(8, score=0, thumbnail="http://example.com/in-the-clear.png"),
+        an_item(9, comments=2, comments_link="javascript:alert(1)", thumbnail="javascript:alert(1)"),
+        an_item(10, link="data:text/html,x", comments_link="https://example.com/#c", thumbnail="data:image/png,x"),
     ]
 
 
+def show_pictures(page: Page) -> None:
+    """Let the addresses of pictures lead to one: nothing leaves this machine."""
+    svg = '<svg xmlns="http://www.w3.org/2000/svg" width="400" height="400"><rect width="400" height="400"/></svg>'
+    page.route("https://pictures.example/**", lambda route: route.fulfill(body=svg, content_type="image/svg+xml"))
+
+
 def test_rows_of_the_server_and_of_the_script_are_the_same(page: Page, fake: FakeStorage, site: str) -> None:
+    show_pictures(page)
     page.goto(site)
     be_live(page)
     fake.items.add(*everything_that_a_row_can_be())
-    expect(page.locator(".row")).to_have_count(5)
+    expect(page.locator(".row")).to_have_count(10)
+    by_script = markup(page)
+    page.reload()
+    be_live(page)
+    assert markup(page) == by_script
+
+
+def test_a_row_that_was_edited_is_the_same_as_one_that_was_not(page: Page, fake: FakeStorage, site: str) -> None:
+    show_pictures(page)
+    items = everything_that_a_row_can_be()
+    fake.items.add(*items)
+    page.goto(site)
+    be_live(page)
+    for number, other in enumerate([*items[1:], items[0]], start=1):
+        shown = ("title", "link", "author", "tags", "summary", "score", "comments", "comments_link", "thumbnail")
+        fake.items.edit(number, **{name: getattr(other, name) for name in shown})
+    stamp = stamps.seconds(fake.items.head_us)
+    expect(page.locator(f".row[data-changed='{stamp}']")).to_have_count(1)
     by_script = markup(page)
     page.reload()
     be_live(page)
@@ -198,11 +260,17 @@ def test_rows_of_the_server_and_of_the_script_are_the_same(page: Page, fake: Fak
 
 
 def markup(page: Page) -> list[str]:
-    """The rows as HTML, without what comes and goes, and without the space between the parts."""
+    """The rows as HTML, without what comes and goes, the space between the parts, and the order of attributes."""
     html: list[str] = page.locator(".row").evaluate_all(
         """rows => rows.map(row => {
             const copy = row.cloneNode(true);
-            copy.classList.remove("fresh");
+            copy.classList.remove("fresh", "edited");
+            for (const part of copy.querySelectorAll("*")) {
+                part.classList.remove("edited");
+                const attributes = Array.from(part.attributes, ({name, value}) => [name, value]).sort();
+                attributes.forEach(([name]) => part.removeAttribute(name));
+                attributes.forEach(([name, value]) => (value || name !== "class") && part.setAttribute(name, value));
+            }
             return copy.outerHTML.replace(/>\\s+</g, "><").replace(/\\s+/g, " ");
         })"""
     )
@@ -215,6 +283,57 @@ def test_a_link_that_would_run_is_no_link(page: Page, fake: FakeStorage, site: s
     fake.items.add(an_item(1, link="javascript:alert(1)"))
     expect(page.locator(".row h2 a")).to_have_text("Question 1")
     assert page.locator(".row h2 a").get_attribute("href") is None
+
+
+def test_pictures_and_counts_are_shown_and_hostile_ones_are_not(page: Page, fake: FakeStorage, site: str) -> None:
+    show_pictures(page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(site)
+    be_live(page)
+    fake.items.add(*everything_that_a_row_can_be())
+    expect(page.locator(".row")).to_have_count(10)
+
+    def row(number: int) -> Locator:
+        return page.locator(".row", has_text=f"Question {number}").last
+
+    expect(row(6).locator(".score")).to_have_text("1,234 votes")
+    expect(row(6).locator(".comments")).to_have_text("1 comment")
+    expect(row(6).locator(".comments")).to_have_attribute("href", "http://example.com/#c")
+    expect(row(6).locator(".thumbnail")).to_have_js_property("naturalWidth", 400)
+    expect(row(7).locator(".counts")).to_have_text("-1 votes 0 comments")
+    expect(row(9).locator(".comments")).not_to_have_attribute("href", re.compile(""))
+    assert [row(n).locator(".counts").count() for n in (2, 4, 5)] == [0, 0, 0]
+    assert [row(n).locator(".thumbnail").count() for n in (2, 6, 7, 8, 9)] == [0, 1, 1, 0, 0]
+    page.locator(".row .counts").first.wait_for()
+    assert not [url for url in asked if "in-the-clear" in url]
+
+
+def test_nothing_moves_when_a_picture_comes(page: Page, fake: FakeStorage, site: str) -> None:
+    waiting: list[Route] = []
+    page.route("https://pictures.example/**", lambda route: waiting.append(route))
+    fake.items.add(an_item(1), an_item(2, thumbnail=PICTURE))
+    page.goto(site)
+    be_live(page)
+    wait_until(lambda: page.evaluate("1") and waiting, "the picture to be asked for")
+    before = page.locator(".row").last.bounding_box()
+    svg = '<svg xmlns="http://www.w3.org/2000/svg" width="400" height="900"/>'
+    waiting[0].fulfill(body=svg, content_type="image/svg+xml")
+    expect(page.locator(".thumbnail")).to_have_js_property("naturalHeight", 900)
+    assert page.locator(".row").last.bounding_box() == before
+
+
+def test_a_picture_that_does_not_come_leaves_its_room_empty(page: Page, fake: FakeStorage, site: str) -> None:
+    page.route("https://pictures.example/**", lambda route: route.abort())
+    fake.items.add(an_item(1, thumbnail=PICTURE))
+    page.goto(site)
+    expect(page.locator(".thumbnail")).to_be_hidden()
+    fake.items.add(an_item(2, thumbnail=PICTURE + "?other"))
+    expect(page.locator(".thumbnail.missing")).to_have_count(2)
+    page.unroute("https://pictures.example/**")
+    show_pictures(page)
+    fake.items.edit(1, thumbnail=PICTURE + "?another")
+    expect(page.locator(".thumbnail").last).to_be_visible()
 
 
 def test_a_summary_unfolds(page: Page, fake: FakeStorage, site: str) -> None:
@@ -314,6 +433,170 @@ def test_news_are_said_politely(page: Page, fake: FakeStorage, site: str) -> Non
     expect(news).to_have_text("New: " + HOSTILE)
     fake.items.add(an_item(3), an_item(4))
     expect(news).to_have_text("2 new items")
+
+
+# -- edits
+
+
+def test_an_edit_is_no_news(page: Page, fake: FakeStorage, site: str) -> None:
+    fake.items.add(*(an_item(n) for n in range(60)))
+    page.goto(site)
+    be_live(page)
+    page.evaluate("window.scrollTo(0, 800)")
+    hide(page)
+    fake.items.edit(59, title="Question 59, edited")
+    expect(page.locator(".row h2").first).to_have_text("Question 59, edited")
+    expect(page.locator(".row")).to_have_count(60)
+    expect(page.locator("#pill")).to_be_hidden()
+    expect(page).to_have_title("Feedmirror")
+    expect(page.locator("#news")).to_have_text("")
+    fake.items.add(an_item(70))
+    fake.items.edit(58, title="Question 58, edited")
+    expect(page.locator("#pill")).to_have_text("1 new")
+    expect(page).to_have_title("(1) Feedmirror")
+    expect(page.locator("#news")).to_have_text("New: Question 70")
+
+
+def test_an_edit_takes_nothing_from_the_reader(page: Page, fake: FakeStorage, site: str) -> None:
+    folded = "<p>Before <a href='https://example.com/a'>a link</a>.</p>"
+    fake.items.add(*(an_item(n, summary=folded, tags=("a",)) for n in range(60)))
+    page.goto(site)
+    be_live(page)
+    row = page.locator(".row", has_text="Question 40")
+    row.evaluate("row => window.scrollTo(0, row.offsetTop - 100)")
+    row.locator("summary").click()
+    link = row.locator(".full a")
+    link.focus()
+    before = top_of(row)
+    # what stands above grows, and the row itself is another one in all but its place
+    fake.items.edit(45, title="Question 45, " + "and so on " * 100)
+    fake.items.edit(
+        40, title="Question 40, edited", summary=folded.replace("Before", "After"), tags=("b", "a"), score=3
+    )
+    expect(row.locator("h2")).to_have_text("Question 40, edited")
+    expect(row.locator(".full")).to_have_text("After a link.")
+    expect(row.locator(".score")).to_have_text("3 votes")
+    expect(row.locator(".tags li")).to_have_text(["b", "a"])
+    expect(row.locator(".full")).to_be_visible()
+    expect(link).to_be_focused()
+    assert numbers_of(page) == list(range(59, -1, -1))
+    assert abs(top_of(row) - before) <= 1
+
+
+def test_focus_on_what_an_edit_takes_away_goes_to_its_row(page: Page, fake: FakeStorage, site: str) -> None:
+    fake.items.add(an_item(1, tags=("a",)), an_item(2))
+    page.goto(site)
+    be_live(page)
+    row = page.locator(".row").last
+    row.locator(".tags a").focus()
+    fake.items.edit(1, tags=())
+    expect(row.locator(".tags")).to_have_count(0)
+    expect(row).to_be_focused()
+
+
+def test_an_edit_of_what_the_page_does_not_hold_is_ignored(page: Page, fake: FakeStorage, site: str) -> None:
+    fake.items.add(*(an_item(n) for n in range(150)))
+    polls = Polls(page)
+    page.goto(site)
+    be_live(page)
+    fake.items.edit(10, title="Question 10, edited")
+    fake.items.edit(60, title="Question 60, edited")
+    expect(page.locator(".row", has_text="Question 60")).to_contain_text("edited")
+    polls.wait(2)
+    assert numbers_of(page) == list(range(149, 49, -1))
+    expect(page.locator("#news")).to_have_text("")
+
+
+def test_an_item_that_was_edited_before_it_was_first_given_is_new_once(
+    page: Page, fake: FakeStorage, site: str
+) -> None:
+    fake.items.add(an_item(1), an_item(5))
+    polls = Polls(page)
+    page.goto(site)
+    be_live(page)
+    # stored before the cursor and edited after it, while an answer was being made
+    fake.items.kept.insert(1, an_item(3, changed_us=fake.items.head_us + 1))
+    expect(page.locator(".row")).to_have_count(3)
+    assert numbers(page) == [5, 3, 1]
+    expect(page.locator("#news")).to_have_text("New: Question 3")
+    fake.items.add(an_item(7), an_item(8))
+    fake.items.edit(7, title="Question 7")
+    expect(page.locator("#news")).to_have_text("2 new items")
+    polls.wait(2)
+    assert numbers(page) == [8, 7, 5, 3, 1]
+
+
+def test_edits_while_a_page_slept_lose_nothing(page: Page, fake: FakeStorage, slow_site: str) -> None:
+    fake.items.add(*(an_item(n) for n in range(20)))
+    page.goto(slow_site)
+    be_live(page)
+    fake.items.add(*(an_item(n) for n in range(20, 350)))
+    for number in range(0, 350, 3):
+        fake.items.edit(number, title=f"Question {number}, edited")
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    expect(page.locator(".row")).to_have_count(350)
+    expect(page.locator(".row").last).to_contain_text("edited")
+    assert numbers_of(page) == list(range(349, -1, -1))
+
+
+def test_an_answer_that_is_behind_takes_no_edit_back(page: Page, fake: FakeStorage, site: str) -> None:
+    fake.items.add(an_item(1))
+    polls = Polls(page)
+    page.goto(site)
+    be_live(page)
+    fake.items.edit(1, title="Question 1, edited")
+    expect(page.locator(".row h2")).to_have_text("Question 1, edited")
+    behind = "[" + item_json(an_item(1)) + "]"
+    headers = {"Feedmirror-Cursor": "1.000000", "Feedmirror-Head": "1.000000"}
+    page.route(
+        "**/update?*", lambda route: route.fulfill(body=behind, headers=headers, content_type="application/json")
+    )
+    polls.wait(3)
+    expect(page.locator(".row h2")).to_have_text("Question 1, edited")
+
+
+def test_an_edit_is_shown_quietly(page: Page, fake: FakeStorage, site: str) -> None:
+    fake.items.add(an_item(1, score=1, summary="<p>s</p>", tags=("a", "b")), an_item(2, score=1))
+    page.goto(site)
+    be_live(page)
+    page.evaluate(
+        """() => {
+            window.seen = [];
+            document.addEventListener("animationstart", event => window.seen.push(event.animationName));
+        }"""
+    )
+    fake.items.edit(1, score=2)
+    wait_until(lambda: page.evaluate("window.seen") == ["edited-counts"], "the counts to be marked, and them alone")
+    fake.items.edit(2, title="Question 2, edited", score=2)
+    wait_until(lambda: page.evaluate("window.seen") == ["edited-counts", "edited-row"], "the row to be marked")
+    expect(page.locator(".edited")).to_have_count(0)
+    page.emulate_media(reduced_motion="reduce")
+    fake.items.edit(1, title="Question 1, edited")
+    expect(page.locator(".row h2").last).to_have_text("Question 1, edited")
+    assert page.locator(".row").last.evaluate("row => getComputedStyle(row).animationName") == "none"
+    assert page.evaluate("window.seen.length") == 2
+
+
+def test_all_pages_that_are_up_to_date_ask_the_same(page: Page, fake: FakeStorage, site: str) -> None:
+    fake.items.add(an_item(1, tags=("a&b",)))
+    asked: list[str] = []
+    other = page.context.new_page()
+    for tab in (page, other):
+        tab.on("request", lambda request: asked.append(request.url) if is_poll(request) else None)
+    page.goto(site + "/?tag=a%26b")
+    be_live(page)
+    fake.items.add(an_item(2, tags=("a&b",)), an_item(3))
+    fake.items.edit(1, title="Question 1, edited")
+    fake.items.edit(3, title="Question 3, edited")
+    expect(page.locator(".row")).to_have_count(2)
+    other.goto(site + "/?tag=a%26b")
+    be_live(other)
+    stamp = stamps.seconds(fake.items.head_us)
+    expected = f"{site}/update?timestamp={stamp}&changes=1&tag=a%26b"
+    asked.clear()
+    for tab in (page, other):
+        tab.wait_for_event("request", is_poll)
+    assert set(asked) == {expected}
 
 
 # -- the stream is interrupted
@@ -522,6 +805,36 @@ def test_an_item_of_a_source_that_the_page_does_not_know_gets_its_name_at_once(
     expect(page.locator(".row .source")).to_have_text("A new one")
 
 
+def test_the_sources_keep_themselves_current(page: Page, fake: FakeStorage, site: str) -> None:
+    now = datetime.now(UTC)
+    many = [a_source(f"s{n}", name=f"Source {n}", last_ok_at=now) for n in range(60)]
+    fake.sources.watched = [*many, a_source("last", name="The last", last_at=now - timedelta(seconds=58))]
+    page.goto(site + "/sources")
+    page.evaluate("window.neverReloaded = true")
+    link = page.get_by_role("link", name="Source 50", exact=True)
+    link.focus()
+    page.evaluate("window.scrollTo(0, 800)")
+    link.evaluate("link => { window.same = link; }")
+    fake.sources.watched[0] = a_source("s0", name="Source 0", error="It answered 500", error_since=now)
+    fake.sources.watched[1] = a_source("s1", name="Source 1", last_ok_at=now, notices=("truncated",))
+    expect(page.locator(".why")).to_contain_text("It answered 500")
+    expect(page.locator(".notices")).to_have_text("truncated")
+    expect(page.locator(".heading .warn").first).to_have_text("1 failing")
+    fake.sources.watched.insert(20, a_source("new", name="A new one"))
+    expect(page.locator("tbody tr").nth(20)).to_contain_text("A new one")
+    del fake.sources.watched[20]
+    expect(page.get_by_text("A new one")).to_have_count(0)
+    expect(page.locator("tr", has_text="The last").locator("time")).to_have_text("1 min ago")
+    fake.go_away()
+    expect(page.locator("#stale")).to_be_visible()
+    expect(page.locator("tbody tr")).to_have_count(61)
+    fake.come_back()
+    expect(page.locator("#stale")).to_be_hidden()
+    expect(link).to_be_focused()
+    assert page.evaluate("window.same.isConnected && window.neverReloaded")
+    assert page.evaluate("window.scrollY") == 800
+
+
 def test_without_script_the_page_is_of_use(browser: Browser, fake: FakeStorage, site: str) -> None:
     fake.items.add(*(an_item(n, summary="<p>Text.</p>") for n in range(110)))
     context = browser.new_context(java_script_enabled=False)
@@ -545,7 +858,11 @@ def test_without_script_the_page_is_of_use(browser: Browser, fake: FakeStorage, 
 def test_nothing_is_wider_than_the_screen(page: Page, fake: FakeStorage, site: str, width: int) -> None:
     long = "x" * 300
     fake.items.add(an_item(1, title=long, author=long, tags=(long, *"abcdefghij"), summary=f"<p>{long}</p><pre>{long}"))
-    fake.sources.watched = [a_source("so", name=long, error=long, error_since=datetime.now(UTC))]
+    fake.items.add(an_item(2, title=long, author=long, score=10**15, comments=10**15, thumbnail=PICTURE, summary=long))
+    fake.sources.watched = [
+        a_source("so", name=long, error=long, error_since=datetime.now(UTC), notices=(long, long), identity=long)
+    ]
+    show_pictures(page)
     page.set_viewport_size({"width": width, "height": 800})
     for path in ("/", "/sources", "/?tag=" + long[:200]):
         page.goto(site + path)
