@@ -822,6 +822,7 @@ def test_the_sources_keep_themselves_current(page: Page, fake: FakeStorage, site
     expect(page.locator(".heading .warn").first).to_have_text("1 failing")
     fake.sources.watched.insert(20, a_source("new", name="A new one"))
     expect(page.locator("tbody tr").nth(20)).to_contain_text("A new one")
+    expect(link).to_be_focused()
     del fake.sources.watched[20]
     expect(page.get_by_text("A new one")).to_have_count(0)
     expect(page.locator("tr", has_text="The last").locator("time")).to_have_text("1 min ago")
