@@ -1,6 +1,6 @@
 # make run     the whole system, set up on first use        make test   every check there is
 # make demo    the same, on an invented feed                make db     the bundled MongoDB alone
-# make format, lock, screenshot, clean: see CONTRIBUTING.md
+# make bench, conformance, format, lock, screenshot, clean: see CONTRIBUTING.md
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: run demo db test screenshot format lock clean
+.PHONY: run demo db test screenshot conformance bench format lock clean
 
 run: preflight-serve $(VENV)/.run
 	@python -m feedmirror.mongod honcho start --port "$${PORT:-8080}"
@@ -37,6 +37,14 @@ test: preflight $(VENV)/.test
 
 screenshot: $(VENV)/.test
 	python -m tests.screenshot docs/screenshot.png
+
+# How much of other projects' own tests the parser agrees with; needs their feeds, which are no part of this project.
+conformance: $(VENV)/.test
+	python -m tests.conformance
+
+# Ratios against a peer and a limit, within one run. The peers are installed into build/ at first.
+bench: $(VENV)/.test
+	python -m bench.parse
 
 format: $(VENV)/.test
 	ruff check --fix

@@ -22,7 +22,7 @@ REL = f'rel="{html.REL}"'
         ('<table><tr><td colspan="2">x</table>', '<table><tbody><tr><td colspan="2">x</td></tr></tbody></table>'),
         ('<a href="x?a=1&amp;b">y</a>', f'<a href="{BASE}x?a=1&amp;b" {REL}>y</a>'),
         ('<a href="//cdn.example.net/x">y</a>', f'<a href="https://cdn.example.net/x" {REL}>y</a>'),
-        ('<img src="/a.png" alt="A" onerror="x()">', '<img src="https://example.org/a.png" alt="A">'),
+        ('<img src="/a.png" alt="A" onerror="x()">', '<img src="https://example.org/a.png" alt="A" loading="lazy">'),
         ("unclosed <b>bold", "unclosed <b>bold</b>"),
         # what goes
         ("a<script>evil()</script>b", "ab"),
@@ -41,7 +41,10 @@ REL = f'rel="{html.REL}"'
         ("a<img>", "a"),
         ('a<img src="https://pixel.wp.com/b.gif?host=x">', "a"),
         ('a<img src="http://feeds.feedburner.com/~r/x/~4/y">', "a"),
-        ('<img src="/a.png" width="10" height="100">', '<img src="https://example.org/a.png" width="10" height="100">'),
+        (
+            '<img src="/a.png" width="10" height="100">',
+            '<img src="https://example.org/a.png" width="10" height="100" loading="lazy">',
+        ),
         # what a frame would show to those who see no frames
         ('<iframe src="/x"><p>instead</p></iframe>', "<p>instead</p>"),
         # Windows' quotation marks, named as the control characters that they are not

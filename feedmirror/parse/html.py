@@ -40,6 +40,8 @@ _ATTRIBUTES = {
     "time": {"datetime"},
 }
 _SCHEMES = {"http", "https", "mailto"}
+# A page holds a hundred summaries, folded: their pictures are fetched from the publisher when somebody looks.
+_SET_ATTRIBUTES = {"img": {"loading": "lazy"}}
 
 # Tags in a line of text are recognised by name, so that `Vec<String>` in a title without markup stays what it is.
 _HTML_TAGS = "|".join(
@@ -149,6 +151,7 @@ def _configured(relative: Literal["deny"] | tuple[Literal["rewrite_with_base"], 
         tags=_TAGS,
         clean_content_tags=_TAGS_WITHOUT_CONTENT,
         attributes=_ATTRIBUTES,
+        set_tag_attribute_values=_SET_ATTRIBUTES,
         url_schemes=_SCHEMES,
         link_rel=REL,
         url_relative=relative,
