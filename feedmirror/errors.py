@@ -27,8 +27,8 @@ class ConfigError(FeedmirrorError):
         self.mistakes = tuple(mistakes)
 
 
-class FetchFailure(StrEnum):
-    """Why no document came. The kinds that a publisher, a network and an operator act on differently."""
+class Failure(StrEnum):
+    """Why a poll brought nothing: the kinds that a publisher, a network and an operator act on differently."""
 
     DNS = "dns"
     REFUSED = "refused"  # nothing listens, or the connection was reset
@@ -42,6 +42,8 @@ class FetchFailure(StrEnum):
     SERVER_ERROR = "server error"  # 5xx
     TOO_LARGE = "too large"
     BROKEN_BODY = "broken body"  # shorter than announced, or not decompressible
+    NOT_A_FEED = "not a feed"
+    BUG = "bug"  # of ours
 
 
 class FetchError(FeedmirrorError):
@@ -52,7 +54,7 @@ class FetchError(FeedmirrorError):
 
     def __init__(
         self,
-        kind: FetchFailure,
+        kind: Failure,
         message: str,
         *,
         status: int | None = None,

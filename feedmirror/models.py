@@ -8,6 +8,8 @@ microseconds since the epoch.
 from dataclasses import dataclass
 from datetime import datetime
 
+from feedmirror.errors import Failure
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
@@ -138,7 +140,9 @@ class Outcome:
     `new` holds the items stored, oldest first; `sighted` counts known items that this source shows for the first
     time, `edited` those whose text changed. `error` is one line for the user, None on success. `remembered` and
     `identity` (the rule by which entries got their ids) None: what held before still holds. `notices` are short words
-    on a document that could be read but was not well.
+    on a document that could be read but was not well. `failure` is the kind of an error. `listed` counts the entries
+    of the document, `shared` those of them that this source had shown before; both 0 where it was not read, because
+    it had not changed. `max_age_s` is how long the publisher calls it fresh, `moved_to` where it says that it is now.
     """
 
     new: tuple[Item, ...] = ()
@@ -149,6 +153,11 @@ class Outcome:
     remembered: Remembered | None = None
     identity: str | None = None
     notices: tuple[str, ...] = ()
+    failure: Failure | None = None
+    listed: int = 0
+    shared: int = 0
+    max_age_s: float | None = None
+    moved_to: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -160,8 +169,11 @@ class Outcome:
 class Looks:
     """How a source fares. Times are MongoDB's; None means never. `next_at` None: it is not polled by itself.
 
-    `failures` counts those since the last success, `items` all that ever arrived here. `notices` say what was not
-    well with the last document that could be read.
+    `failures` counts those since the last success, `failure` is the kind of the last one, `items` counts all that ever
+    arrived here. `why` says in a few words why `interval_s` is what it is; `items_per_day` is the rate at which new
+    ones come, a running mean. `windows_lost` counts the looks that shared no entry with the one before, so that items
+    probably fell out between them. `moved_looks` counts the looks in a row that were told permanently of `moved_to`.
+    `notices` say what was not well with the last document that could be read.
     """
 
     next_at: datetime | None = None
@@ -172,8 +184,15 @@ class Looks:
     failures: int = 0
     error: str | None = None
     error_since: datetime | None = None
+    failure: Failure | None = None
+    why: str = ""
     notices: tuple[str, ...] = ()
     items: int = 0
+    items_per_day: float | None = None
+    windows_lost: int = 0
+    window_lost_at: datetime | None = None
+    moved_to: str | None = None
+    moved_looks: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

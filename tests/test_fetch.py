@@ -19,7 +19,7 @@ import pytest
 import trustme
 
 from feedmirror import __version__
-from feedmirror.errors import FetchError, FetchFailure
+from feedmirror.errors import FetchError, Failure
 from feedmirror.fetch import Connections, Limits, fetch
 from feedmirror.fetch.address import is_public
 from feedmirror.fetch.connections import connections_of_this_process
@@ -98,7 +98,7 @@ def test_an_address_of_the_internet_is_public(address: str) -> None:
 )
 def test_no_spelling_of_loopback_is_connected_to(server: FeedServer, host: str) -> None:
     error = failure(f"http://{host}:{server.port}/", private=False)
-    assert error.kind in (FetchFailure.FORBIDDEN_ADDRESS, FetchFailure.DNS)
+    assert error.kind in (Failure.FORBIDDEN_ADDRESS, Failure.DNS)
     assert "secret" not in str(error)
     assert server.connections == 0
 
@@ -108,7 +108,7 @@ def test_a_host_with_one_private_address_is_not_connected_to(
 ) -> None:
     resolve_to(monkeypatch, "1.1.1.1", "127.0.0.1")
     error = failure(f"http://rebound.example:{server.port}/", private=False)
-    assert error.kind is FetchFailure.FORBIDDEN_ADDRESS
+    assert error.kind is Failure.FORBIDDEN_ADDRESS
     assert "rebound.example" in str(error)
     assert server.connections == 0
 
@@ -123,7 +123,7 @@ def test_a_name_is_looked_up_once_for_a_connection(server: FeedServer, monkeypat
 def test_a_pooled_private_connection_is_not_handed_to_a_fetch_that_must_not_have_it(server: FeedServer) -> None:
     server.serve("/", FEED)
     fetch(server.url(), private=True)
-    assert failure(server.url(), private=False).kind is FetchFailure.FORBIDDEN_ADDRESS
+    assert failure(server.url(), private=False).kind is Failure.FORBIDDEN_ADDRESS
     assert len(server.requests) == 1
 
 
@@ -226,7 +226,7 @@ def test_a_304_renews_the_validators_that_it_carries(server: FeedServer) -> None
 def test_a_304_that_was_not_asked_for_is_a_failure(server: FeedServer) -> None:
     server.serve("/", status=304)
     error = failure(server.url())
-    assert (error.kind, error.status) == (FetchFailure.BROKEN_BODY, 304)
+    assert (error.kind, error.status) == (Failure.BROKEN_BODY, 304)
 
 
 def test_validators_too_long_to_send_back_are_forgotten(server: FeedServer) -> None:
@@ -285,7 +285,7 @@ def test_a_compressed_body_is_decompressed(server: FeedServer, encoding: str, se
 )
 def test_a_body_that_cannot_be_decompressed_whole_is_broken(server: FeedServer, encoding: str, sent: bytes) -> None:
     server.serve("/", sent, headers={"Content-Encoding": encoding})
-    assert failure(server.url()).kind is FetchFailure.BROKEN_BODY
+    assert failure(server.url()).kind is Failure.BROKEN_BODY
 
 
 # --- sizes -------------------------------------------------------------------------------------------------
@@ -295,13 +295,13 @@ def test_a_body_of_just_the_limit_is_taken(server: FeedServer) -> None:
     server.serve("/", b"x" * MIB, compress=True)
     assert fetch(server.url(), private=True, limits=IMPATIENT).body == b"x" * MIB
     server.serve("/", b"x" * (MIB + 1), compress=True)
-    assert failure(server.url()).kind is FetchFailure.TOO_LARGE
+    assert failure(server.url()).kind is Failure.TOO_LARGE
 
 
 def test_a_body_announced_too_large_is_not_read(server: FeedServer) -> None:
     server.misbehave("/", drip(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", b"."))
     error = failure(server.url())
-    assert error.kind is FetchFailure.TOO_LARGE
+    assert error.kind is Failure.TOO_LARGE
     assert "1 MiB" in str(error)
 
 
@@ -320,7 +320,7 @@ ENDLESS: dict[str, Behaviour] = {
 def test_what_has_no_end_is_cut_off(server: FeedServer, behaviour: Behaviour) -> None:
     server.misbehave("/", behaviour)
     limits = Limits(total_s=20, body_bytes=MIB)
-    assert failure(server.url(), limits=limits).kind in (FetchFailure.TOO_LARGE, FetchFailure.BROKEN_BODY)
+    assert failure(server.url(), limits=limits).kind in (Failure.TOO_LARGE, Failure.BROKEN_BODY)
 
 
 @pytest.mark.parametrize("where", ["/bomb", "/redirect", "/error"])
@@ -368,7 +368,7 @@ DRIPS: dict[str, Behaviour] = {
 def test_a_drip_ends_with_the_deadline(server: FeedServer, behaviour: Behaviour) -> None:
     server.misbehave("/", behaviour)
     error = failure(server.url())
-    assert error.kind is FetchFailure.TIMEOUT
+    assert error.kind is Failure.TIMEOUT
     assert "not complete after 0.6 s" in str(error)
 
 
@@ -385,7 +385,7 @@ def test_the_deadline_holds_across_redirects(server: FeedServer) -> None:
         wire.send(b"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n")
 
     server.misbehave("/", slowly)
-    assert failure(server.url()).kind is FetchFailure.TIMEOUT
+    assert failure(server.url()).kind is Failure.TIMEOUT
     assert len(server.requests) < 5
 
 
@@ -394,14 +394,14 @@ def test_silence_ends_with_the_read_time_out(server: FeedServer) -> None:
     server.misbehave("/half", drip(b"HTTP/1.1 200 OK\r\n\r\nx", b"", every_s=60))
     for path in ("/", "/half"):
         error = failure(server.url(path), limits=Limits(read_s=0.1))
-        assert error.kind is FetchFailure.TIMEOUT
+        assert error.kind is Failure.TIMEOUT
         assert "fell silent" in str(error)
 
 
 def test_a_handshake_that_never_comes_times_out(server: FeedServer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         error = failure(f"https://127.0.0.1:{mute.getsockname()[1]}/", limits=Limits(connect_s=0.1))
-    assert error.kind is FetchFailure.TIMEOUT
+    assert error.kind is Failure.TIMEOUT
     assert "TLS handshake" in str(error)
 
 
@@ -415,7 +415,7 @@ def test_a_connection_that_nobody_accepts_times_out() -> None:
         error = failure(f"http://127.0.0.1:{port}/", limits=Limits(connect_s=0.1))
         for each in waiting:
             each.close()
-    assert error.kind is FetchFailure.TIMEOUT
+    assert error.kind is Failure.TIMEOUT
 
 
 def test_a_name_server_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -428,7 +428,7 @@ def test_a_name_server_that_never_answers_is_not_waited_for(monkeypatch: pytest.
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     error = failure("http://slow.example/", limits=Limits(connect_s=0.1))
     released.set()
-    assert error.kind is FetchFailure.DNS
+    assert error.kind is Failure.DNS
     assert "slow.example took too long" in str(error)
 
 
@@ -437,13 +437,13 @@ def test_a_name_server_that_never_answers_is_not_waited_for(monkeypatch: pytest.
 
 def test_a_host_without_an_address() -> None:
     error = failure("http://no-such-host.invalid/feed")
-    assert error.kind is FetchFailure.DNS
+    assert error.kind is Failure.DNS
     assert "no-such-host.invalid" in str(error)
 
 
 @pytest.mark.parametrize("host", ["a..b", "." * 3, "x" * 64 + ".example", "x" * 300, "*.example", "a b", "[::1", ""])
 def test_what_is_no_host_at_all(host: str) -> None:
-    assert failure(f"http://{host}/").kind in (FetchFailure.DNS, FetchFailure.FORBIDDEN_ADDRESS)
+    assert failure(f"http://{host}/").kind in (Failure.DNS, Failure.FORBIDDEN_ADDRESS)
 
 
 @pytest.mark.parametrize(
@@ -451,7 +451,7 @@ def test_what_is_no_host_at_all(host: str) -> None:
 )
 def test_only_http_and_https_are_fetched(url: str) -> None:
     error = failure(url)
-    assert error.kind is FetchFailure.FORBIDDEN_ADDRESS
+    assert error.kind is Failure.FORBIDDEN_ADDRESS
     assert "http" in str(error)
 
 
@@ -459,27 +459,27 @@ def test_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     error = failure(f"http://127.0.0.1:{port}/")
-    assert error.kind is FetchFailure.REFUSED
+    assert error.kind is Failure.REFUSED
     assert "does not accept connections" in str(error)
 
 
-BROKEN: dict[str, tuple[Behaviour, FetchFailure]] = {
-    "reset at once": (reset(), FetchFailure.REFUSED),
-    "closed at once": (raw(b""), FetchFailure.REFUSED),
-    "not HTTP": (raw(b"SSH-2.0-OpenSSH_9.2\r\n"), FetchFailure.BROKEN_BODY),
-    "reset in headers": (reset(b"HTTP/1.1 200 OK\r\nX-A"), FetchFailure.REFUSED),
-    "endless header": (raw(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000), FetchFailure.BROKEN_BODY),
-    "headers without end": (raw(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200), FetchFailure.BROKEN_BODY),
-    "too short": (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + FEED), FetchFailure.BROKEN_BODY),
-    "reset in body": (reset(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx"), FetchFailure.BROKEN_BODY),
-    "half a chunk": (raw(chunked() + b"ff\r\n<feed>"), FetchFailure.BROKEN_BODY),
-    "no last chunk": (raw(chunked(b"<feed/>")), FetchFailure.BROKEN_BODY),
-    "no chunk at all": (raw(chunked() + b"<feed/>\r\n"), FetchFailure.BROKEN_BODY),
+BROKEN: dict[str, tuple[Behaviour, Failure]] = {
+    "reset at once": (reset(), Failure.REFUSED),
+    "closed at once": (raw(b""), Failure.REFUSED),
+    "not HTTP": (raw(b"SSH-2.0-OpenSSH_9.2\r\n"), Failure.BROKEN_BODY),
+    "reset in headers": (reset(b"HTTP/1.1 200 OK\r\nX-A"), Failure.REFUSED),
+    "endless header": (raw(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000), Failure.BROKEN_BODY),
+    "headers without end": (raw(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200), Failure.BROKEN_BODY),
+    "too short": (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + FEED), Failure.BROKEN_BODY),
+    "reset in body": (reset(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx"), Failure.BROKEN_BODY),
+    "half a chunk": (raw(chunked() + b"ff\r\n<feed>"), Failure.BROKEN_BODY),
+    "no last chunk": (raw(chunked(b"<feed/>")), Failure.BROKEN_BODY),
+    "no chunk at all": (raw(chunked() + b"<feed/>\r\n"), Failure.BROKEN_BODY),
 }
 
 
 @pytest.mark.parametrize(("behaviour", "kind"), BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_answer(server: FeedServer, behaviour: Behaviour, kind: FetchFailure) -> None:
+def test_a_broken_answer(server: FeedServer, behaviour: Behaviour, kind: Failure) -> None:
     server.misbehave("/", behaviour)
     assert failure(server.url()).kind is kind
 
@@ -487,14 +487,14 @@ def test_a_broken_answer(server: FeedServer, behaviour: Behaviour, kind: FetchFa
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        *((400, FetchFailure.CLIENT_ERROR), (401, FetchFailure.CLIENT_ERROR), (403, FetchFailure.CLIENT_ERROR)),
-        *((404, FetchFailure.CLIENT_ERROR), (410, FetchFailure.GONE), (418, FetchFailure.CLIENT_ERROR)),
-        *((429, FetchFailure.THROTTLED), (500, FetchFailure.SERVER_ERROR), (502, FetchFailure.SERVER_ERROR)),
-        *((503, FetchFailure.THROTTLED), (599, FetchFailure.SERVER_ERROR), (999, FetchFailure.SERVER_ERROR)),
-        *((300, FetchFailure.REDIRECT), (305, FetchFailure.REDIRECT), (199, FetchFailure.SERVER_ERROR)),
+        *((400, Failure.CLIENT_ERROR), (401, Failure.CLIENT_ERROR), (403, Failure.CLIENT_ERROR)),
+        *((404, Failure.CLIENT_ERROR), (410, Failure.GONE), (418, Failure.CLIENT_ERROR)),
+        *((429, Failure.THROTTLED), (500, Failure.SERVER_ERROR), (502, Failure.SERVER_ERROR)),
+        *((503, Failure.THROTTLED), (599, Failure.SERVER_ERROR), (999, Failure.SERVER_ERROR)),
+        *((300, Failure.REDIRECT), (305, Failure.REDIRECT), (199, Failure.SERVER_ERROR)),
     ],
 )
-def test_each_status_has_its_kind(server: FeedServer, status: int, kind: FetchFailure) -> None:
+def test_each_status_has_its_kind(server: FeedServer, status: int, kind: Failure) -> None:
     server.serve("/", b"<b>secret</b>", status=status)
     error = failure(server.url())
     assert (error.kind, error.status, error.retry_after_s) == (kind, status, None)
@@ -603,13 +603,13 @@ def test_five_redirects_are_followed_and_a_sixth_is_not(server: FeedServer) -> N
     server.serve("/6", FEED)
     assert fetch(server.url("/1"), private=True).body == FEED
     error = failure(server.url("/0"))
-    assert error.kind is FetchFailure.REDIRECT
+    assert error.kind is Failure.REDIRECT
     assert "more than 5 times" in str(error)
 
 
 def test_a_redirect_loop_ends(server: FeedServer) -> None:
     server.redirect("/", "/")
-    assert failure(server.url()).kind is FetchFailure.REDIRECT
+    assert failure(server.url()).kind is Failure.REDIRECT
     assert len(server.requests) == 6
 
 
@@ -629,7 +629,7 @@ def test_a_redirect_loop_ends(server: FeedServer) -> None:
 def test_a_redirect_to_something_else_is_not_followed(server: FeedServer, location: str) -> None:
     server.redirect("/", location)
     error = failure(server.url())
-    assert error.kind is FetchFailure.REDIRECT
+    assert error.kind is Failure.REDIRECT
     assert "passwd" not in str(error)
 
 
@@ -646,7 +646,7 @@ def test_a_location_beyond_ascii_is_understood(server: FeedServer, location: str
 def test_a_private_source_must_not_redirect_to_another_private_origin(server: FeedServer, host: str) -> None:
     with FeedServer() as inside:
         server.redirect("/", f"http://{host}:{inside.port}/")
-        assert failure(server.url()).kind is FetchFailure.FORBIDDEN_ADDRESS
+        assert failure(server.url()).kind is Failure.FORBIDDEN_ADDRESS
         assert inside.connections == 0
 
 
@@ -654,7 +654,7 @@ def test_a_redirect_to_the_own_host_by_another_name_or_scheme_is_another_origin(
     server.redirect("/name", f"http://localhost:{server.port}/")
     server.redirect("/scheme", f"https://127.0.0.1:{server.port}/")
     for path in ("/name", "/scheme"):
-        assert failure(server.url(path)).kind is FetchFailure.FORBIDDEN_ADDRESS
+        assert failure(server.url(path)).kind is Failure.FORBIDDEN_ADDRESS
 
 
 def test_what_was_left_once_does_not_come_back() -> None:
@@ -753,7 +753,7 @@ def test_tls_to_a_server_that_can_be_trusted(tls_server: FeedServer, trusting: C
 def test_a_certificate_that_nobody_vouches_for_is_refused(tls_server: FeedServer) -> None:
     tls_server.serve("/", FEED)
     error = failure(tls_server.url())
-    assert error.kind is FetchFailure.TLS
+    assert error.kind is Failure.TLS
     assert "has no valid certificate" in str(error)
     assert tls_server.requests == []
 
@@ -763,13 +763,13 @@ def test_a_certificate_for_another_name_is_refused(
 ) -> None:
     resolve_to(monkeypatch, "127.0.0.1")
     error = failure(f"https://other.example:{tls_server.port}/", connections=trusting)
-    assert error.kind is FetchFailure.TLS
+    assert error.kind is Failure.TLS
     assert "other.example" in str(error)
     assert tls_server.requests == []
 
 
 def test_a_server_that_does_not_speak_tls(server: FeedServer) -> None:
-    assert failure(f"https://127.0.0.1:{server.port}/").kind is FetchFailure.TLS
+    assert failure(f"https://127.0.0.1:{server.port}/").kind is Failure.TLS
 
 
 # --- connections -------------------------------------------------------------------------------------------
@@ -819,7 +819,7 @@ def test_a_slow_server_holds_up_nobody_else(server: FeedServer) -> None:
         slow = [threads.submit(failure, server.url("/slow")) for _ in range(7)]
         assert threads.submit(fetch, server.url(), private=True).result().body == FEED
         assert not any(each.done() for each in slow)
-        assert {each.result().kind for each in slow} == {FetchFailure.TIMEOUT}
+        assert {each.result().kind for each in slow} == {Failure.TIMEOUT}
 
 
 def test_a_forked_child_has_connections_of_its_own(server: FeedServer) -> None:

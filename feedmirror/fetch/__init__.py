@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 import requests
 import urllib3
 
-from feedmirror.errors import FetchError, FetchFailure
+from feedmirror.errors import FetchError, Failure
 from feedmirror.fetch.body import ACCEPT_ENCODING, read_body
 from feedmirror.fetch.connections import USER_AGENT, Connections, connections_of_this_process
 from feedmirror.fetch.failures import failed_status, unanswered
@@ -76,7 +76,7 @@ def _follow(
         response.close()  # its body is of no use, and may be a bomb
         hop = hop.onward(response.status_code, response.headers.get("Location"))
     raise FetchError(
-        FetchFailure.REDIRECT,
+        Failure.REDIRECT,
         f"redirected more than {limits.redirects} times, {hop.host} being the last",
         status=response.status_code,
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 
-from feedmirror.errors import FetchError, FetchFailure
+from feedmirror.errors import FetchError, Failure
 
 ACCEPT_ENCODING = "gzip, deflate"
 
@@ -36,7 +36,7 @@ def read_body(response: HTTPResponse, limit: int) -> bytes:
 
 def _too_large(limit: int) -> FetchError:
     return FetchError(
-        FetchFailure.TOO_LARGE, f"the document is larger than {limit / _MIB:g} MiB, and was not read further"
+        Failure.TOO_LARGE, f"the document is larger than {limit / _MIB:g} MiB, and was not read further"
     )
 
 
@@ -46,14 +46,14 @@ def _decoded(response: HTTPResponse) -> Iterator[bytes]:
         return _inflated(_received(response))
     if encoding in ("", "identity"):
         return _received(response)
-    raise FetchError(FetchFailure.BROKEN_BODY, "the document came in a compression that was not asked for")
+    raise FetchError(Failure.BROKEN_BODY, "the document came in a compression that was not asked for")
 
 
 def _received(response: HTTPResponse) -> Iterator[bytes]:
     try:
         yield from response.stream(_STEP_BYTES, decode_content=False)
     except HTTPError as error:
-        raise FetchError(FetchFailure.BROKEN_BODY, "the document broke off before its announced end") from error
+        raise FetchError(Failure.BROKEN_BODY, "the document broke off before its announced end") from error
 
 
 def _inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -70,9 +70,9 @@ def _inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
                 yield from _steps(inflater, chunk)
                 chunk = inflater.unused_data
     except zlib.error as error:
-        raise FetchError(FetchFailure.BROKEN_BODY, "the document cannot be decompressed") from error
+        raise FetchError(Failure.BROKEN_BODY, "the document cannot be decompressed") from error
     if inflater is not None and not inflater.eof:
-        raise FetchError(FetchFailure.BROKEN_BODY, "the compressed document broke off before its end")
+        raise FetchError(Failure.BROKEN_BODY, "the compressed document broke off before its end")
 
 
 def _steps(inflater: "zlib._Decompress", data: bytes) -> Iterator[bytes]:

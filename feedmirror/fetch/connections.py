@@ -28,7 +28,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.response import HTTPResponse
 
 from feedmirror import __version__
-from feedmirror.errors import FetchError, FetchFailure
+from feedmirror.errors import FetchError, Failure
 from feedmirror.fetch.address import is_public
 from feedmirror.fetch.limits import running_budget
 
@@ -113,7 +113,7 @@ class _BoundedSocket(socket.socket):
             received = super().recv_into(buffer, nbytes or 0, flags)
         except TimeoutError:
             budget.read_s()  # says so if it was the deadline that passed
-            raise FetchError(FetchFailure.TIMEOUT, "the server fell silent in the middle of its answer") from None
+            raise FetchError(Failure.TIMEOUT, "the server fell silent in the middle of its answer") from None
         budget.spend(received)
         return received
 
@@ -144,7 +144,7 @@ class _Guarded(HTTPConnection):
         addresses = _look_up(self._dns_host, self.port)
         if not (self._may_be_private or all(is_public(where[0]) for _, where in addresses)):
             raise FetchError(
-                FetchFailure.FORBIDDEN_ADDRESS,
+                Failure.FORBIDDEN_ADDRESS,
                 f"{self.host} leads into a private network; "
                 "if that is meant, write `private = true` to the source that has it in its own URL",
             )
@@ -207,10 +207,10 @@ def _look_up(host: str, port: int) -> list[_Address]:
     try:
         return future.result(running_budget().connect_s())
     except TimeoutError:
-        raise FetchError(FetchFailure.DNS, f"looking up {host} took too long; is the name server well?") from None
+        raise FetchError(Failure.DNS, f"looking up {host} took too long; is the name server well?") from None
     except (OSError, ValueError):  # ValueError: no name at all, such as one with an empty label
         raise FetchError(
-            FetchFailure.DNS, f"there is no address for {host}; check its spelling, and the network"
+            Failure.DNS, f"there is no address for {host}; check its spelling, and the network"
         ) from None
 
 
@@ -225,14 +225,14 @@ def _resolve(future: Future[list[_Address]], host: str, port: int) -> None:
 
 def _connected(host: str, addresses: list[_Address]) -> socket.socket:
     """Connect to the first address that answers."""
-    kind = FetchFailure.REFUSED
+    kind = Failure.REFUSED
     for family, where in addresses:
         try:
             return _connected_to(family, where)
         except TimeoutError:
-            kind = FetchFailure.TIMEOUT
+            kind = Failure.TIMEOUT
         except OSError:  # also where this machine has no IPv6
-            kind = FetchFailure.REFUSED
+            kind = Failure.REFUSED
     raise FetchError(kind, f"{host} does not accept connections; it may be down, or the port wrong")
 
 

@@ -11,53 +11,53 @@ from typing import TypeVar
 
 import requests
 
-from feedmirror.errors import FetchError, FetchFailure
+from feedmirror.errors import FetchError, Failure
 from feedmirror.fetch.headers import retry_after_s
 
 _Error = TypeVar("_Error", bound=BaseException)
 
 _STATUSES = {
-    304: (FetchFailure.BROKEN_BODY, "{host} says that nothing changed (304), but was not asked that"),
-    401: (FetchFailure.CLIENT_ERROR, "{host} asks for a user and password (401); put them into the URL"),
-    403: (FetchFailure.CLIENT_ERROR, "{host} does not let us read this (403)"),
-    404: (FetchFailure.CLIENT_ERROR, "{host} has no such document (404); check the URL"),
-    410: (FetchFailure.GONE, "{host} says that this document is gone for good (410); remove the source"),
-    429: (FetchFailure.THROTTLED, "{host} was asked too often (429)"),
-    503: (FetchFailure.THROTTLED, "{host} is not available for the moment (503)"),
+    304: (Failure.BROKEN_BODY, "{host} says that nothing changed (304), but was not asked that"),
+    401: (Failure.CLIENT_ERROR, "{host} asks for a user and password (401); put them into the URL"),
+    403: (Failure.CLIENT_ERROR, "{host} does not let us read this (403)"),
+    404: (Failure.CLIENT_ERROR, "{host} has no such document (404); check the URL"),
+    410: (Failure.GONE, "{host} says that this document is gone for good (410); remove the source"),
+    429: (Failure.THROTTLED, "{host} was asked too often (429)"),
+    503: (Failure.THROTTLED, "{host} is not available for the moment (503)"),
 }
 
 
 def failed_status(status: int, headers: Mapping[str, str], host: str) -> FetchError:
     """Explain an answer that holds no document."""
     kind, text = _STATUSES.get(status) or _by_class(status)
-    wait_s = retry_after_s(headers, datetime.now(UTC)) if kind is FetchFailure.THROTTLED else None
+    wait_s = retry_after_s(headers, datetime.now(UTC)) if kind is Failure.THROTTLED else None
     if wait_s is not None:
         text += f", and asks to come back in {wait_s:.0f} s"
     return FetchError(kind, text.format(host=host), status=status, retry_after_s=wait_s)
 
 
-def _by_class(status: int) -> tuple[FetchFailure, str]:
+def _by_class(status: int) -> tuple[Failure, str]:
     if 300 <= status < 400:
-        return FetchFailure.REDIRECT, f"{{host}} answered with a status that leads nowhere ({status})"
+        return Failure.REDIRECT, f"{{host}} answered with a status that leads nowhere ({status})"
     if 400 <= status < 500:
-        return FetchFailure.CLIENT_ERROR, f"{{host}} refuses the request ({status})"
-    return FetchFailure.SERVER_ERROR, f"{{host}} has an error of its own ({status})"
+        return Failure.CLIENT_ERROR, f"{{host}} refuses the request ({status})"
+    return Failure.SERVER_ERROR, f"{{host}} has an error of its own ({status})"
 
 
 def unanswered(error: Exception, host: str) -> FetchError:
     """Explain an exception that came instead of an answer; the innermost cause says what happened."""
     if isinstance(error, requests.exceptions.InvalidURL):
-        return FetchError(FetchFailure.FORBIDDEN_ADDRESS, f"{host} is no name that a host can have")
+        return FetchError(Failure.FORBIDDEN_ADDRESS, f"{host} is no name that a host can have")
     causes = tuple(_causes(error))
     if certificate := _first(causes, ssl.SSLCertVerificationError):
-        return FetchError(FetchFailure.TLS, f"{host} has no valid certificate: {certificate.verify_message}")
+        return FetchError(Failure.TLS, f"{host} has no valid certificate: {certificate.verify_message}")
     if _first(causes, ssl.SSLError):
-        return FetchError(FetchFailure.TLS, f"{host} and we do not agree on TLS")
+        return FetchError(Failure.TLS, f"{host} and we do not agree on TLS")
     if _first(causes, TimeoutError):
-        return FetchError(FetchFailure.TIMEOUT, f"{host} did not finish its TLS handshake in time")
+        return FetchError(Failure.TIMEOUT, f"{host} did not finish its TLS handshake in time")
     if _first(causes, ConnectionError):
-        return FetchError(FetchFailure.REFUSED, f"{host} closed the connection without an answer")
-    return FetchError(FetchFailure.BROKEN_BODY, f"{host} answers in something that is not HTTP")
+        return FetchError(Failure.REFUSED, f"{host} closed the connection without an answer")
+    return FetchError(Failure.BROKEN_BODY, f"{host} answers in something that is not HTTP")
 
 
 def _first(causes: tuple[BaseException, ...], kind: type[_Error]) -> _Error | None:

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urljoin
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
-from feedmirror.errors import FetchError, FetchFailure
+from feedmirror.errors import FetchError, Failure
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PERMANENT = frozenset({301, 308})
@@ -35,14 +35,14 @@ class Hop:
     @classmethod
     def first(cls, url: str, *, private: bool) -> "Hop":
         """The operator's own URL. Raises FetchError if it is none that can be fetched."""
-        parsed = _parsed(url, FetchFailure.FORBIDDEN_ADDRESS)
+        parsed = _parsed(url, Failure.FORBIDDEN_ADDRESS)
         return cls(address=_bare(parsed), own_credentials=_credentials(parsed), own_private=private)
 
     def onward(self, status: int, location: str | None) -> "Hop":
         """Follow a redirect. Credentials in `location` are somebody else's choice, and are dropped."""
         if not location:
-            raise FetchError(FetchFailure.REDIRECT, f"{self.host} redirects, and does not say where to", status=status)
-        address = _bare(_parsed(_joined(self.url, location), FetchFailure.REDIRECT))
+            raise FetchError(Failure.REDIRECT, f"{self.host} redirects, and does not say where to", status=status)
+        address = _bare(_parsed(_joined(self.url, location), Failure.REDIRECT))
         stays = _origin(address) == _origin(self.address)
         return replace(self, address=address, at_home=self.at_home and stays, steps=(*self.steps, status))
 
@@ -76,10 +76,10 @@ class Hop:
 
 def same_origin(url: str, other: str) -> bool:
     """Whether both lead to the same scheme, host and port. Raises FetchError for what is no http(s) address."""
-    return _origin(_parsed(url, FetchFailure.REDIRECT)) == _origin(_parsed(other, FetchFailure.REDIRECT))
+    return _origin(_parsed(url, Failure.REDIRECT)) == _origin(_parsed(other, Failure.REDIRECT))
 
 
-def _parsed(url: str, otherwise: FetchFailure) -> Url:
+def _parsed(url: str, otherwise: Failure) -> Url:
     try:
         parsed = parse_url(url.strip())
     except LocationParseError:

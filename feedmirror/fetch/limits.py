@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from feedmirror.errors import FetchError, FetchFailure
+from feedmirror.errors import FetchError, Failure
 
 _MIB = 1024 * 1024
 
@@ -57,12 +57,12 @@ class Budget:
         """Take bytes off the budget. Raises FetchError when there are more than any answer needs."""
         self._bytes_left -= received
         if self._bytes_left < 0:
-            raise FetchError(FetchFailure.TOO_LARGE, "the answer has far more bytes than any feed needs")
+            raise FetchError(Failure.TOO_LARGE, "the answer has far more bytes than any feed needs")
 
     def _seconds_left(self) -> float:
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise FetchError(FetchFailure.TIMEOUT, f"the answer was not complete after {self._limits.total_s:g} s")
+            raise FetchError(Failure.TIMEOUT, f"the answer was not complete after {self._limits.total_s:g} s")
         return left
 
 
