@@ -19,7 +19,7 @@ import pytest
 import trustme
 
 from feedmirror import __version__
-from feedmirror.errors import FetchError, Failure
+from feedmirror.errors import Failure, FetchError
 from feedmirror.fetch import Connections, Limits, fetch
 from feedmirror.fetch.address import is_public
 from feedmirror.fetch.connections import connections_of_this_process

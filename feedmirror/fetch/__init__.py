@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 import requests
 import urllib3
 
-from feedmirror.errors import FetchError, Failure
+from feedmirror.errors import Failure, FetchError
 from feedmirror.fetch.body import ACCEPT_ENCODING, read_body
 from feedmirror.fetch.connections import USER_AGENT, Connections, connections_of_this_process
 from feedmirror.fetch.failures import failed_status, unanswered

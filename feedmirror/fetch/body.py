@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 
-from feedmirror.errors import FetchError, Failure
+from feedmirror.errors import Failure, FetchError
 
 ACCEPT_ENCODING = "gzip, deflate"
 
@@ -35,9 +35,7 @@ def read_body(response: HTTPResponse, limit: int) -> bytes:
 
 
 def _too_large(limit: int) -> FetchError:
-    return FetchError(
-        Failure.TOO_LARGE, f"the document is larger than {limit / _MIB:g} MiB, and was not read further"
-    )
+    return FetchError(Failure.TOO_LARGE, f"the document is larger than {limit / _MIB:g} MiB, and was not read further")
 
 
 def _decoded(response: HTTPResponse) -> Iterator[bytes]:

@@ -28,7 +28,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.response import HTTPResponse
 
 from feedmirror import __version__
-from feedmirror.errors import FetchError, Failure
+from feedmirror.errors import Failure, FetchError
 from feedmirror.fetch.address import is_public
 from feedmirror.fetch.limits import running_budget
 
@@ -209,9 +209,7 @@ def _look_up(host: str, port: int) -> list[_Address]:
     except TimeoutError:
         raise FetchError(Failure.DNS, f"looking up {host} took too long; is the name server well?") from None
     except (OSError, ValueError):  # ValueError: no name at all, such as one with an empty label
-        raise FetchError(
-            Failure.DNS, f"there is no address for {host}; check its spelling, and the network"
-        ) from None
+        raise FetchError(Failure.DNS, f"there is no address for {host}; check its spelling, and the network") from None
 
 
 def _resolve(future: Future[list[_Address]], host: str, port: int) -> None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import requests
 
-from feedmirror.errors import FetchError, Failure
+from feedmirror.errors import Failure, FetchError
 from feedmirror.fetch.headers import retry_after_s
 
 _Error = TypeVar("_Error", bound=BaseException)

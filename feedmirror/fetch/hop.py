@@ -11,7 +11,7 @@ from urllib.parse import unquote, urljoin
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
-from feedmirror.errors import FetchError, Failure
+from feedmirror.errors import Failure, FetchError
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PERMANENT = frozenset({301, 308})

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from feedmirror.errors import FetchError, Failure
+from feedmirror.errors import Failure, FetchError
 
 _MIB = 1024 * 1024
 
