@@ -205,7 +205,7 @@ def test_an_edit_appears_by_itself_in_its_place(page: Page, storage: Storage) ->
         publish("fourth", "fourth")
         publish("fourth", "fourth, edited at once")
         expect(page.locator(".row h2")).to_have_text(["fourth, edited at once", "third", "second, " + HOSTILE, "first"])
-        expect(page.locator("#news")).to_have_text("New: fourth, edited at once")
+        expect(page.locator("#news")).to_have_text(re.compile("^New: fourth"))
         assert page.locator(".row script").count() == 0
 
 
