@@ -15,7 +15,8 @@ from feedmirror.errors import Failure
 class Source:
     """One thing to watch, as the operator describes it in the sources file.
 
-    `every_s` None: the interval adapts. `private`: its URL may lead to private addresses.
+    `every_s` None: the interval adapts. `private`: its URL may lead to private addresses. `keep_s` and `keep_items`: how
+    long its items are kept and how many, whichever is reached first; None: for ever, and all.
     """
 
     id: str
@@ -28,6 +29,8 @@ class Source:
     per_minute: int | None = None
     private: bool = False
     tags: tuple[str, ...] = ()
+    keep_s: float | None = None
+    keep_items: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,10 +232,12 @@ class Update:
 
     `cursor_us`: everything up to here (that the selection holds) has been given; ask on from it. `head_us`: the
     highest stamp ever published. `more`: there are further items on the far side of the last one, later than the
-    cursor when asked forwards, older than the oldest item when asked backwards.
+    cursor when asked forwards, older than the oldest item when asked backwards. `gap_us`: of what came after the stamp
+    that was asked from, some up to here has been removed since, by retention; None: nothing.
     """
 
     items: tuple[Item, ...]
     head_us: int
     cursor_us: int
     more: bool
+    gap_us: int | None = None

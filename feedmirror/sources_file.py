@@ -126,6 +126,9 @@ def _add(source: Source, reading: _Reading, line: int) -> Iterator[tuple[int, st
 
 # Intervals below a second would be a load on any publisher, above a month a forgotten source.
 _EVERY_LIMITS_S = (1, 30 * 86400)
+# Nothing is removed within its first hour: whoever looks hourly must not miss anything.
+_KEEP_LIMITS_S = (3600, 36500 * 86400)
+_KEEP_ITEMS_MAX = 10_000_000
 _NAME_MAX = 200
 _URL_MAX = 4000
 
@@ -171,9 +174,25 @@ def _check_every(value: object) -> str | None:
     return None if low <= seconds <= high else 'must be from "1s" to "30d"'
 
 
+def _check_keep(value: object) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f'must be a time in quotes, such as "90d"; a number of items is written keep_items = {value}'
+    low, high = _KEEP_LIMITS_S
+    try:
+        usable = isinstance(value, str) and low <= duration_s(value) <= high
+    except ValueError:
+        usable = False
+    return None if usable else 'must be a time in quotes from "1h" to "36500d", such as "90d"'
+
+
 def _check_count(value: object) -> str | None:
     usable = isinstance(value, int) and not isinstance(value, bool) and value >= 1
     return None if usable else "must be a whole number from 1"
+
+
+def _check_keep_items(value: object) -> str | None:
+    usable = _check_count(value) is None and int(str(value)) <= _KEEP_ITEMS_MAX
+    return None if usable else f"must be a whole number from 1 to {_KEEP_ITEMS_MAX}"
 
 
 def _check_flag(value: object) -> str | None:
@@ -195,10 +214,12 @@ _KEYS: dict[str, Callable[[object], str | None]] = {
     "per_minute": _check_count,
     "private": _check_flag,
     "tags": _check_tags,
+    "keep": _check_keep,
+    "keep_items": _check_keep_items,
 }
 
 _KEYS_OF_LATER_KINDS = frozenset(
-    "params headers items key columns delay max_pages paging page next cursor offset history keep per_day per_month"
+    "params headers items key columns delay max_pages paging page next cursor offset history per_day per_month"
     " script".split()
 )
 
@@ -219,12 +240,13 @@ def _mistakes_of(table: Mapping[str, object]) -> Iterator[tuple[str, str]]:
 def _source(table: Mapping[str, Any]) -> Source:
     """A source from a table that has been checked."""
     values = dict(table)
-    every = values.pop("every", None)
+    every, keep = values.pop("every", None), values.pop("keep", None)
     values["name"] = " ".join(values["name"].split())
     values["tags"] = tuple(tag.strip() for tag in values.get("tags", ()))
     return Source(
         id=source_id(values["name"]),
         every_s=None if every is None else duration_s(every),
+        keep_s=None if keep is None else duration_s(keep),
         **values,
     )
 

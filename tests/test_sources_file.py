@@ -49,7 +49,7 @@ def test_a_source_needs_a_name_and_an_address_only() -> None:
 def test_every_key_is_kept() -> None:
     source = one(
         'kind = "feed"\nevery = "5m"\ngroup = "news"\nin_flight = 2\nper_minute = 10\nprivate = true\n'
-        'tags = ["python", " web "]'
+        'tags = ["python", " web "]\nkeep = "90d"\nkeep_items = 500'
     )
     assert source == Source(
         id="a",
@@ -62,6 +62,8 @@ def test_every_key_is_kept() -> None:
         per_minute=10,
         private=True,
         tags=("python", "web"),
+        keep_s=90 * 86400,
+        keep_items=500,
     )
 
 
@@ -96,6 +98,17 @@ def test_an_interval_that_cannot_be_used_says_what_can(every: str) -> None:
         ('private = "yes"', "private must be true or false"),
         ('tags = "python"', 'tags must be a list of texts, such as ["python"]'),
         ('tags = ["python", ""]', 'tags must be a list of texts, such as ["python"]'),
+        ('keep = "59m"', 'keep must be a time in quotes from "1h" to "36500d", such as "90d"'),
+        ('keep = "for ever"', 'keep must be a time in quotes from "1h" to "36500d", such as "90d"'),
+        ("keep = true", 'keep must be a time in quotes from "1h" to "36500d", such as "90d"'),
+        (
+            "keep = 500",
+            'keep must be a time in quotes, such as "90d"; a number of items is written keep_items = 500',
+        ),
+        ("keep_items = 0", "keep_items must be a whole number from 1 to 10000000"),
+        ('keep_items = "90d"', "keep_items must be a whole number from 1 to 10000000"),
+        ("keep_items = true", "keep_items must be a whole number from 1 to 10000000"),
+        ("keep_items = 99999999999999999999", "keep_items must be a whole number from 1 to 10000000"),
         ("[source.tags]", 'tags must be a list of texts, such as ["python"]'),
     ],
 )
