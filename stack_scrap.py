@@ -10,7 +10,8 @@ import logging
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import cache
 from typing import Any
 
 from celery import Celery
@@ -20,6 +21,7 @@ from pymongo.errors import PyMongoError
 import celeryconfig
 from feedmirror import mongod
 from feedmirror.config import Settings
+from feedmirror.crew import Crew
 from feedmirror.db import Connection
 from feedmirror.errors import ConfigError, FeedmirrorError
 from feedmirror.models import Item, Outcome, Source
@@ -32,6 +34,10 @@ from feedmirror.storage.sources import Claim
 
 # How long a worker waits for MongoDB within one operation: long enough for a restart to pass unnoticed.
 _TIMEOUT_S = 25
+# A task that hangs in spite of that is killed, and its process replaced. A batch may have to wait until half of the
+# threads come free from servers that hang.
+_LOOK_S = 60
+_BATCH_S = 120
 
 log = logging.getLogger("feedmirror")
 
@@ -57,7 +63,11 @@ def _storage() -> Storage:
     return Storage(_connection.database()).prepare()
 
 
-@app.task(name="feedmirror.poll_due")
+def _poller() -> Poller:
+    return Poller(_storage(), Settings.from_environ())
+
+
+@app.task(name="feedmirror.poll_due", time_limit=_LOOK_S)
 def poll_due() -> None:
     """Claim every source that is due, and hand them out in batches."""
     settings, storage = Settings.from_environ(), _storage()
@@ -69,12 +79,21 @@ def poll_due() -> None:
         poll_batch.apply_async((claim.lease, list(claim.source_ids)), expires=settings.lease_s)
 
 
-@app.task(name="feedmirror.poll_batch")
+@app.task(name="feedmirror.poll_batch", time_limit=_BATCH_S)
 def poll_batch(lease: str, source_ids: list[str]) -> None:
-    """Poll sources that were claimed under this lease."""
-    claim = Claim(lease, tuple(source_ids))
-    for _ in Poller(_storage(), Settings.from_environ()).poll_claimed(claim):
-        pass
+    """Begin the sources that were claimed under this lease, and hand them to this process's crew.
+
+    Waits for free threads, not for the polls to end: a server that hangs must not keep the process from others.
+    """
+    crew = _crew()
+    for watched in _poller().begin(Claim(lease, tuple(source_ids))):
+        crew.take(watched)
+
+
+@cache
+def _crew() -> Crew:
+    """The crew of this process, begun with its first batch: threads do not survive a fork."""
+    return _poller().crew(longest_s=Settings.from_environ().lease_s)
 
 
 @after_setup_logger.connect
@@ -97,7 +116,11 @@ def _end_when_the_worker_says_so(**_: object) -> None:
 
 
 @worker_process_shutdown.connect
-def _disconnect(**_: object) -> None:
+def _finish_and_disconnect(**_: object) -> None:
+    """Let the polls that are under way end, and keep how they went."""
+    if _crew.cache_info().currsize:
+        _crew().close()
+        _crew.cache_clear()
     _connection.close()
 
 
@@ -120,9 +143,11 @@ def one_pass(urls: Sequence[str]) -> list[tuple[Source, Outcome]]:
     with _database():
         settings, storage = Settings.from_environ(), _storage()
         named = {source.id: source for source in _named(storage, settings, urls)}
+        poller = Poller(storage, settings)
         claim = storage.sources.claim_now(named, lease_s=settings.lease_s)
-        outcomes = Poller(storage, settings).poll_claimed(claim)
-        return [(named[name], outcome) for name, outcome in outcomes]
+        with closing(poller.crew()) as crew:
+            polls = [crew.take(watched) for watched in poller.begin(claim)]
+        return [(poll.result().watched.source, poll.result().outcome) for poll in polls]
 
 
 def _named(storage: Storage, settings: Settings, urls: Sequence[str]) -> list[Source]:

@@ -215,6 +215,22 @@ class WatchedSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A poll that is over: how it went, and when to look again: `interval_s` after it began, and `why` then.
+
+    `items_per_day` is the new running mean, None where nothing can be said. `window_lost`: it shared no entry with the
+    look before.
+    """
+
+    watched: WatchedSource
+    outcome: Outcome
+    interval_s: float
+    why: str = ""
+    items_per_day: float | None = None
+    window_lost: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """Which items a reader wants: all of these at once; the empty selection is everything.
 

@@ -1,12 +1,11 @@
 """The recipe of a poll, and the only module that knows its order.
 
-    poll_claimed        several sources at once, so that a slow server holds up nobody
-    └── poll_one
-        ├── begin       the claim becomes a lease, unless it is over or was used
-        ├── _look       fetch -> parse -> identify -> store
-        │               (304, or the same bytes as last time: done after fetch;
-        │               seen for the first time: its older pages as well, where it has any)
-        └── finish      how it went, and when to look again
+    Poller.begin        the claim becomes a lease, unless it was used
+    Poller.poll         one source, in one of the threads of a crew:
+    ├── _look           fetch -> parse -> identify -> store
+    │                   (304, or the same bytes as last time: done after fetch;
+    │                   seen for the first time, or a window lost: its older pages as well, where it has any)
+    └── next_look       when to look again, and why
 
 A source's failure is an Outcome, kept on the source. A bug becomes one as well, and is logged with its traceback;
 MongoDB away is not the source's doing and goes up.
@@ -15,8 +14,7 @@ MongoDB away is not the source's doing and goes up.
 import logging
 import random
 import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha224
@@ -25,16 +23,24 @@ from pymongo.errors import PyMongoError
 
 from feedmirror import __version__
 from feedmirror.config import Settings
-from feedmirror.errors import FetchError, ParseError
+from feedmirror.crew import Crew
+from feedmirror.errors import Failure, FetchError, ParseError
 from feedmirror.fetch import Limits, fetch, same_origin
 from feedmirror.identity import Identified, identify, settle
-from feedmirror.models import Document, Entry, Outcome, Page, Remembered, Source, WatchedSource
+from feedmirror.models import Document, Entry, Finished, Outcome, Page, Remembered, Source, WatchedSource
 from feedmirror.parse import parse
 from feedmirror.schedule import next_interval_s
 from feedmirror.storage import Storage
+from feedmirror.storage.items import Stored
 from feedmirror.storage.sources import Claim
 
 log = logging.getLogger(__name__)
+
+
+# One claim takes four requests to the database, however many sources it takes.
+_CLAIM = 500
+# A publisher that calls a move permanent may have made a mistake that lasts an hour.
+_LOOKS_UNTIL_MOVED = 3
 
 
 class Poller:
@@ -46,73 +52,105 @@ class Poller:
         self._limits = Limits(total_s=settings.fetch_deadline_s, body_bytes=settings.fetch_max_bytes)
 
     def claim_due(self) -> Iterator[Claim]:
-        """Claim what is due, a batch at a time, until nothing is."""
-        limit = self._settings.batch_size
-        while True:
-            claim = self._storage.sources.claim_due(limit=limit, lease_s=self._settings.lease_s)
-            if claim.source_ids:
-                yield claim
-            if len(claim.source_ids) < limit:
+        """Claim what is due, and give it in batches, until nothing is."""
+        claimed = self._storage.sources.claim_due(limit=_CLAIM, lease_s=self._settings.lease_s)
+        while claimed.source_ids:
+            for start in range(0, len(claimed.source_ids), self._settings.batch_size):
+                ids = claimed.source_ids[start : start + self._settings.batch_size]
+                yield Claim(claimed.lease, ids)
+            if len(claimed.source_ids) < _CLAIM:
                 return
+            claimed = self._storage.sources.claim_due(limit=_CLAIM, lease_s=self._settings.lease_s)
 
-    def poll_claimed(self, claim: Claim) -> Iterator[tuple[str, Outcome]]:
-        """Poll the sources of a claim, several at once; gives each one's id and outcome, in the order of the claim.
+    def begin(self, claim: Claim) -> list[WatchedSource]:
+        """The sources of a claim that are ours to poll now."""
+        return self._storage.sources.begin(claim, lease_s=self._settings.lease_s)
 
-        Raises PyMongoError, after all are done, if MongoDB was away for some of them.
-        """
-        with ThreadPoolExecutor(self._settings.batch_threads, thread_name_prefix="poll") as threads:
-            futures = [(name, threads.submit(self.poll_one, name, claim.lease)) for name in claim.source_ids]
-            for source_id, future in futures:
-                if outcome := future.result():
-                    yield source_id, outcome
-
-    def poll_one(self, source_id: str, lease: str) -> Outcome | None:
-        """Poll one claimed source; None if somebody else has it by now."""
-        watched = self._storage.sources.begin(source_id, lease, lease_s=self._settings.lease_s)
-        if watched is None:
-            return None
+    def poll(self, watched: WatchedSource) -> Finished:
+        """Look at one source, and decide when to look again. Raises PyMongoError if MongoDB was away."""
         outcome = self._look(watched)
         interval_s = next_interval_s(watched, outcome, chance=random.random())  # noqa: S311 (jitter)
-        self._storage.sources.finish(watched, outcome, interval_s=interval_s)
         _report(watched, outcome, interval_s)
-        return outcome
+        return Finished(watched=watched, outcome=outcome, interval_s=interval_s)
+
+    def crew(self, *, longest_s: float | None = None) -> Crew:
+        """The threads that poll in this process; a poll longer than `longest_s` ends it (None: none does)."""
+        return Crew(
+            self.poll,
+            self._storage.sources.finish,
+            self._give_back,
+            threads=self._settings.threads,
+            keep_trying_s=self._settings.lease_s,
+            longest_s=longest_s,
+        )
+
+    def _give_back(self, watched: Sequence[WatchedSource]) -> None:
+        self._storage.sources.postpone(watched, by_s=0, why="MongoDB was away")
 
     def _look(self, watched: WatchedSource) -> Outcome:
         try:
             return self._read(watched)
         except FetchError as error:
-            return Outcome(error=str(error), retry_after_s=error.retry_after_s)
+            return Outcome(error=str(error), failure=error.kind, retry_after_s=error.retry_after_s)
         except ParseError as error:
-            return Outcome(error=str(error))
+            return Outcome(error=str(error), failure=Failure.NOT_A_FEED)
         except PyMongoError:
             raise
         except Exception as error:
             log.exception("%s: a bug in Feedmirror", watched.source.name)
-            return Outcome(error=f"a bug in Feedmirror, see the worker's log: {type(error).__name__}")
+            line = f"a bug in Feedmirror, see the worker's log: {type(error).__name__}"
+            return Outcome(error=line, failure=Failure.BUG)
 
     def _read(self, watched: WatchedSource) -> Outcome:
-        source, remembered = watched.source, _still_valid(watched.remembered)
-        document = fetch(source.url, validators=remembered.validators, private=source.private, limits=self._limits)
+        remembered, source = _still_valid(watched.remembered), watched.source
+        document = self._fetch(watched, remembered)
         now_remembered = _remember(document, remembered)
+        unchanged = Outcome(remembered=now_remembered, max_age_s=document.max_age_s, moved_to=document.moved_to)
         if now_remembered.body_digest == remembered.body_digest:
-            return Outcome(remembered=now_remembered)
+            return unchanged
         page = _parsed(document)
-        entries = page.entries if watched.looks.last_ok_at else (*page.entries, *self._older(page, source))
-        identified = self._identify(entries, watched)
-        now = watched.looks.last_at or datetime.now(UTC)
-        stored = self._storage.items.store(source.id, _tagged(identified.items, source), now=now)
-        return Outcome(
+        is_first = watched.looks.last_ok_at is None
+        entries = (*page.entries, *self._older(page, source)) if is_first else page.entries
+        stored, identified = self._store(entries, watched)
+        listed = len(identified.items)
+        shared = listed - len(stored.new) - stored.sighted
+        if not is_first and listed and not shared:
+            # items may have fallen out since the last look; the pages that follow may still have them
+            again = replace(watched, identity=identified.rule)
+            further, identified = self._store(self._older(page, source), again)
+            stored += further
+        return replace(
+            unchanged,
             new=stored.new,
             sighted=stored.sighted,
             edited=stored.edited,
             identity=identified.rule,
             notices=_notices(page),
+            listed=listed,
+            shared=shared,
             # what is missing at a document's end, or was too soon to be stored, takes another look at the whole
             remembered=None if page.truncated or stored.held_back else now_remembered,
         )
 
+    def _fetch(self, watched: WatchedSource, remembered: Remembered) -> Document:
+        """The source's document, from where it has moved to if it has said so often enough."""
+        source, looks = watched.source, watched.looks
+        moved_to = looks.moved_to if looks.moved_looks >= _LOOKS_UNTIL_MOVED else None
+        private = source.private and (moved_to is None or same_origin(moved_to, source.url))
+        url = moved_to or source.url
+        document = fetch(url, validators=remembered.validators, private=private, limits=self._limits)
+        # the new address does not redirect any more, and is still where the source has moved to
+        return replace(document, moved_to=document.moved_to or moved_to)
+
+    def _store(self, entries: Iterable[Entry], watched: WatchedSource) -> tuple[Stored, Identified]:
+        """Store entries of a source, each under the id that it has there."""
+        identified = self._identify(entries, watched)
+        now = watched.looks.last_at or datetime.now(UTC)
+        items = _tagged(identified.items, watched.source)
+        return self._storage.items.store(watched.source.id, items, now=now), identified
+
     def _older(self, page: Page, source: Source) -> Iterator[Entry]:
-        """The entries of the pages that follow the first, for a source that is seen for the first time.
+        """The entries of the pages that follow the first.
 
         As many as there are, up to a number of pages and half of the lease; a page that cannot be had ends it.
         """

@@ -41,7 +41,7 @@ def test_an_empty_environment_gives_the_defaults_that_the_readme_names() -> None
         ("FEEDMIRROR_FETCH_MAX_BYTES", "20000", "fetch_max_bytes", 20_000),
         ("FEEDMIRROR_LEASE", "2m", "lease_s", 120),
         ("FEEDMIRROR_BATCH_SIZE", "7", "batch_size", 7),
-        ("FEEDMIRROR_BATCH_THREADS", "3", "batch_threads", 3),
+        ("FEEDMIRROR_THREADS", "3", "threads", 3),
     ],
 )
 def test_each_variable_sets_one_setting(variable: str, text: str, name: str, value: object) -> None:
@@ -80,7 +80,7 @@ def test_a_variable_that_is_set_to_nothing_counts_as_not_set(text: str) -> None:
         ("FEEDMIRROR_FETCH_DEADLINE", "61", "from 1 s to 60 s"),
         ("FEEDMIRROR_FETCH_MAX_BYTES", "10", "from 10000 to"),
         ("FEEDMIRROR_BATCH_SIZE", "0", "from 1 to 1000"),
-        ("FEEDMIRROR_BATCH_THREADS", "101", "from 1 to 100"),
+        ("FEEDMIRROR_THREADS", "501", "from 1 to 500"),
     ],
 )
 def test_a_mistake_names_the_variable_what_it_holds_and_what_it_may_hold(variable: str, text: str, hint: str) -> None:

@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,14 +15,15 @@ from pymongo.errors import AutoReconnect, PyMongoError
 import feedmirror.poll
 from feedmirror.config import Settings
 from feedmirror.fetch.connections import connections_of_this_process
-from feedmirror.models import Item, Outcome, Remembered, Selection, Source, Validators, WatchedSource
+from feedmirror.models import Finished, Item, Outcome, Remembered, Selection, Source, Validators, WatchedSource
 from feedmirror.poll import Poller
 from feedmirror.storage import Storage
 from feedmirror.storage.sources import Claim
 from tests.feed_server import FeedServer, Reply, Request
 
 LEASE_S = 60
-SETTINGS = Settings(lease_s=LEASE_S, fetch_deadline_s=20, fetch_max_bytes=100_000, batch_size=3, batch_threads=4)
+# threads: one for the server that is slow, and some for the others
+SETTINGS = Settings(lease_s=LEASE_S, fetch_deadline_s=20, fetch_max_bytes=100_000, batch_size=3, threads=4)
 
 
 def atom(*entries: str) -> bytes:
@@ -66,10 +68,17 @@ class Mirror:
         return self.storage.sources.claim_now(paths, lease_s=LEASE_S)
 
     def poll(self, path: str = "/feed") -> Outcome:
-        claim = self.claim(path)
-        outcome = self.poller.poll_one(path, claim.lease)
-        assert outcome is not None
-        return outcome
+        (watched,) = self.poller.begin(self.claim(path))
+        finished = self.poller.poll(watched)
+        self.storage.sources.finish([finished])
+        return finished.outcome
+
+    def poll_all(self, claim: Claim, poller: Poller | None = None) -> dict[str, Outcome]:
+        """Poll as a worker does, by a crew; how each source fared."""
+        poller = poller or self.poller
+        with closing(poller.crew()) as crew:
+            polls = [crew.take(watched) for watched in poller.begin(claim)]
+        return {poll.result().watched.source.id: poll.result().outcome for poll in polls}
 
     def source(self, path: str = "/feed") -> WatchedSource:
         return next(watched for watched in self.storage.sources.all() if watched.source.id == path)
@@ -322,7 +331,7 @@ def test_one_source_that_fails_does_not_concern_the_others(mirror: Mirror) -> No
     mirror.server.serve("/first", atom(entry("a")))
     mirror.server.serve("/broken", b"<html/>")
     mirror.server.serve("/last", atom(entry("b")))
-    outcomes = dict(mirror.poller.poll_claimed(mirror.claim(*paths)))
+    outcomes = mirror.poll_all(mirror.claim(*paths))
     assert {path: outcome.ok for path, outcome in outcomes.items()} == {
         "/first": True,
         "/broken": False,
@@ -345,7 +354,7 @@ def test_a_bug_in_the_parser_is_an_outcome_and_logged_with_its_traceback(
     mirror.server.serve("/feed", atom(entry("a")))
     mirror.server.serve("/other", atom(entry("b")))
     monkeypatch.setattr(feedmirror.poll, "parse", _bug)
-    outcomes = dict(mirror.poller.poll_claimed(mirror.claim("/feed", "/other")))
+    outcomes = mirror.poll_all(mirror.claim("/feed", "/other"))
     assert {outcome.error for outcome in outcomes.values()} == {
         "a bug in Feedmirror, see the worker's log: ZeroDivisionError"
     }
@@ -373,13 +382,12 @@ def test_mongodb_away_is_not_the_sources_doing_and_goes_up_after_the_others_are_
 
     monkeypatch.setattr(mirror.storage.items, "store", store_while_away)
     with pytest.raises(PyMongoError, match="went away"):
-        list(mirror.poller.poll_claimed(mirror.claim("/feed", "/other")))
+        mirror.poll_all(mirror.claim("/feed", "/other"))
     assert mirror.stored() == ["b"]
     away = mirror.source("/feed")
     assert (away.looks.failures, away.looks.error, away.remembered) == (0, None, Remembered())
-    # nobody polls it until its lease ends
-    assert away.lease is not None
-    assert mirror.claim("/feed").source_ids == ()
+    # it is given back, and due at once
+    assert [claim.source_ids for claim in mirror.poller.claim_due()] == [("/feed",)]
 
 
 # -- what the log says
@@ -430,7 +438,7 @@ def test_a_slow_server_does_not_hold_up_the_rest_of_its_batch(mirror: Mirror) ->
     for path in others:
         mirror.server.serve(path, atom(entry(path.strip("/"))))
     poller = Poller(_Telling(mirror.storage, done), SETTINGS)  # type: ignore[arg-type]
-    outcomes = dict(poller.poll_claimed(mirror.claim("/slow", *others)))
+    outcomes = mirror.poll_all(mirror.claim("/slow", *others), poller)
     assert waited == [True] * len(others)
     assert all(outcome.ok for outcome in outcomes.values())
     assert sorted(mirror.stored()) == [*(path.strip("/") for path in others), "slow"]
@@ -448,10 +456,13 @@ class _Telling:
     def begin(self, *arguments: Any, **named: Any) -> Any:
         return self._sources.begin(*arguments, **named)
 
-    def finish(self, *arguments: Any, **named: Any) -> Any:
-        finished = self._sources.finish(*arguments, **named)
-        self._done.release()
-        return finished
+    def postpone(self, *arguments: Any, **named: Any) -> Any:
+        return self._sources.postpone(*arguments, **named)
+
+    def finish(self, finished: Sequence[Finished]) -> None:
+        self._sources.finish(finished)
+        for _ in finished:
+            self._done.release()
 
 
 def test_what_is_due_is_claimed_in_batches_until_nothing_is(mirror: Mirror) -> None:
@@ -473,8 +484,8 @@ def test_a_batch_that_is_delivered_twice_polls_once(mirror: Mirror) -> None:
     mirror.server.serve("/feed", atom(entry("a")))
     mirror.server.serve("/other", atom(entry("b")))
     claim = mirror.claim("/feed", "/other")
-    assert len(list(mirror.poller.poll_claimed(claim))) == 2
-    assert list(mirror.poller.poll_claimed(claim)) == []
+    assert len(mirror.poll_all(claim)) == 2
+    assert mirror.poll_all(claim) == {}
     assert len(mirror.server.requests) == 2
 
 

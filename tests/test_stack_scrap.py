@@ -56,7 +56,7 @@ def _fresh(database_uri: str, sources_path: Path, tmp_path: Path, monkeypatch: p
     level = log.level
     yield
     log.setLevel(level)
-    stack_scrap._connection.close()
+    stack_scrap._finish_and_disconnect()
 
 
 def write(path: Path, *sources: tuple[str, str], private: bool = True) -> None:
@@ -272,13 +272,16 @@ def test_a_batch_is_polled_once_however_often_its_message_comes(
     claim = storage.sources.claim_due(limit=10, lease_s=600)
     for _ in range(2):
         stack_scrap.poll_batch(claim.lease, list(claim.source_ids))
+    stack_scrap._finish_and_disconnect()
     assert titles(storage) == ["a1", "a2", "b1"]
+    assert [watched.lease for watched in storage.sources.all()] == [None, None]
     assert len(server.requests) == 2
 
 
 def test_a_message_of_a_claim_that_is_over_does_nothing(server: FeedServer, storage: Storage) -> None:
     storage.sources.synchronise([Source(id="a", name="A", url=server.url("/a"), private=True)], [])
     stack_scrap.poll_batch(Claim("over").lease, ["a", "unknown"])
+    stack_scrap._finish_and_disconnect()
     assert server.requests == []
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from feedmirror.models import Item, Outcome, Remembered, Source, Validators, WatchedSource
+from feedmirror.errors import Failure
+from feedmirror.models import Finished, Item, Outcome, Remembered, Source, Validators, WatchedSource
 from feedmirror.storage import Storage
 from feedmirror.storage.sources import Claim, Sources
 from tests.waiting import wait_until
@@ -50,14 +51,17 @@ def claimed(sources: Sources, *, limit: int = 10, lease_s: float = LONG_S) -> se
 def begun(sources: Sources, source_id: str, *, lease_s: float = LONG_S) -> WatchedSource:
     """A poll of this source that has begun."""
     claim = sources.claim_now([source_id], lease_s=LONG_S)
-    watched = sources.begin(source_id, claim.lease, lease_s=lease_s)
-    assert watched is not None
+    (watched,) = sources.begin(claim, lease_s=lease_s)
     return watched
+
+
+def end(sources: Sources, watched: WatchedSource, outcome: Outcome, *, interval_s: float = LONG_S) -> None:
+    sources.finish([Finished(watched=watched, outcome=outcome, interval_s=interval_s)])
 
 
 def polled(sources: Sources, source_id: str, outcome: Outcome, *, interval_s: float = LONG_S) -> WatchedSource:
     """The source after a poll that went like this."""
-    assert sources.finish(begun(sources, source_id), outcome, interval_s=interval_s)
+    end(sources, begun(sources, source_id), outcome, interval_s=interval_s)
     return find(sources, source_id)
 
 
@@ -140,7 +144,8 @@ def test_a_poll_of_the_old_address_does_not_count_for_the_new_one(sources: Sourc
     watch(sources, "a")
     old = begun(sources, "a")
     watch(sources, source("a", url="https://moved.example/"))
-    assert not sources.finish(old, Outcome(remembered=REMEMBERED), interval_s=LONG_S)
+    end(sources, old, Outcome(remembered=REMEMBERED))
+    assert find(sources, "a").remembered == Remembered()
     assert find(sources, "a").remembered == Remembered()
     assert claimed(sources) == {"a"}
 
@@ -272,8 +277,7 @@ def test_claim_now_takes_over_from_one_whose_lease_has_ended(sources: Sources) -
 def test_begin_gives_the_source_under_a_lease_of_its_own(sources: Sources) -> None:
     watch(sources, "a")
     claim = sources.claim_due(limit=1, lease_s=LONG_S)
-    watched = sources.begin("a", claim.lease, lease_s=LONG_S)
-    assert watched is not None
+    (watched,) = sources.begin(claim, lease_s=LONG_S)
     assert watched.source == source("a")
     assert watched.lease not in (None, claim.lease)
     assert watched.looks.last_at is not None
@@ -285,48 +289,93 @@ def test_a_message_that_comes_twice_begins_one_poll(sources: Sources) -> None:
     claim = sources.claim_due(limit=1, lease_s=LONG_S)
     start = threading.Barrier(4)
 
-    def begin(_: int) -> WatchedSource | None:
+    def begin(_: int) -> list[WatchedSource]:
         start.wait()
-        return sources.begin("a", claim.lease, lease_s=LONG_S)
+        return sources.begin(claim, lease_s=LONG_S)
 
     with ThreadPoolExecutor(4) as threads:
-        begun_polls = [watched for watched in threads.map(begin, range(4)) if watched]
-    assert len(begun_polls) == 1
-    assert sources.begin("a", claim.lease, lease_s=LONG_S) is None
+        assert sorted(map(len, threads.map(begin, range(4)))) == [0, 0, 0, 1]
+    assert sources.begin(claim, lease_s=LONG_S) == []
 
 
-def test_a_message_that_comes_too_late_begins_nothing(sources: Sources) -> None:
-    watch(sources, "a")
-    late = sources.claim_due(limit=1, lease_s=SHORT_S)
-    # the claim is over, whether somebody else has claimed the source since or not
-    wait_until(lambda: _is_due(sources, "a"), "the lease to end")
-    assert sources.begin("a", late.lease, lease_s=LONG_S) is None
-    assert claimed(sources) == {"a"}
-    assert sources.begin("a", late.lease, lease_s=LONG_S) is None
+def test_a_message_that_comes_after_its_claim_is_over_begins_what_nobody_else_has_claimed(sources: Sources) -> None:
+    watch(sources, "free", "taken")
+    late = sources.claim_due(limit=2, lease_s=SHORT_S)
+    wait_until(lambda: sources.claim_now(["taken"], lease_s=LONG_S).source_ids, "the lease to end")
+    assert [watched.source.id for watched in sources.begin(late, lease_s=LONG_S)] == ["free"]
 
 
-def _is_due(sources: Sources, source_id: str) -> bool:
-    """By the server's time, which a beat of another source shows without touching this one."""
-    sources.add(source("clock"))
-    now = begun(sources, "clock").looks.last_at
-    next_at = find(sources, source_id).looks.next_at
-    return now is not None and next_at is not None and next_at < now
+def test_a_batch_begins_in_the_order_of_its_claim(sources: Sources) -> None:
+    names = ["d", "a", "c", "b"]
+    watch(sources, *names)
+    claim = sources.claim_now(names, lease_s=LONG_S)
+    begun_polls = sources.begin(Claim(claim.lease, tuple(names)), lease_s=LONG_S)
+    assert [watched.source.id for watched in begun_polls] == names
 
 
 @pytest.mark.parametrize(("source_id", "lease"), [("b", None), ("a", "another"), ("a", "")])
 def test_nobody_begins_what_they_have_not_claimed(sources: Sources, source_id: str, lease: str | None) -> None:
     watch(sources, "a", "b")
     claim = sources.claim_now(["a"], lease_s=LONG_S)
-    assert sources.begin(source_id, claim.lease if lease is None else lease, lease_s=LONG_S) is None
+    other = Claim(claim.lease if lease is None else lease, (source_id,))
+    assert sources.begin(other, lease_s=LONG_S) == []
+
+
+def test_what_is_postponed_is_due_again_after_that_time_and_says_why(sources: Sources) -> None:
+    watch(sources, "soon", "later")
+    soon, later = begun(sources, "soon"), begun(sources, "later")
+    sources.postpone([soon], by_s=0, why="MongoDB was away")
+    sources.postpone([later], by_s=LONG_S, why="60 a minute are used up")
+    assert claimed(sources) == {"soon"}
+    assert find(sources, "later").looks.why == "60 a minute are used up"
+    assert find(sources, "later").lease is None
 
 
 # -- a poll ends
 
 
+def test_many_polls_end_at_once_each_in_its_own_way(sources: Sources) -> None:
+    watch(sources, "a", "b")
+    polls = [begun(sources, "a"), begun(sources, "b")]
+    failed = Outcome(error="no such host", failure=Failure.DNS)
+    sources.finish(
+        [
+            Finished(watched=polls[0], outcome=Outcome(), interval_s=LONG_S, why="adapts", items_per_day=2.5),
+            Finished(watched=polls[1], outcome=failed, interval_s=LONG_S, why="no such host"),
+        ]
+    )
+    well, failing = find(sources, "a").looks, find(sources, "b").looks
+    assert (well.failures, well.failure, well.why, well.items_per_day) == (0, None, "adapts", 2.5)
+    assert (failing.failures, failing.failure, failing.why) == (1, Failure.DNS, "no such host")
+
+
+def test_windows_lost_are_counted(sources: Sources) -> None:
+    watch(sources, "a")
+    for expected in (1, 2):
+        lost = Finished(watched=begun(sources, "a"), outcome=Outcome(listed=30), interval_s=0, window_lost=True)
+        sources.finish([lost])
+        looks = find(sources, "a").looks
+        assert (looks.windows_lost, looks.window_lost_at) == (expected, looks.last_ok_at)
+
+
+def test_a_move_counts_while_it_holds(sources: Sources) -> None:
+    def looks(moved_to: str | None, *, error: str | None = None) -> tuple[str | None, int]:
+        after = polled(sources, "a", Outcome(moved_to=moved_to, error=error)).looks
+        return after.moved_to, after.moved_looks
+
+    watch(sources, "a")
+    assert looks("https://new.example/") == ("https://new.example/", 1)
+    assert looks("https://new.example/") == ("https://new.example/", 2)
+    assert looks("https://other.example/") == ("https://other.example/", 1)
+    assert looks(None) == (None, 0)
+    assert looks("https://new.example/") == ("https://new.example/", 1)
+    assert looks(None, error="no such host") == (None, 0)
+
+
 def test_a_source_is_due_again_its_interval_after_the_poll_began(sources: Sources) -> None:
     watch(sources, "a")
     watched = begun(sources, "a")
-    assert sources.finish(watched, Outcome(), interval_s=90.5)
+    end(sources, watched, Outcome(), interval_s=90.5)
     looks = find(sources, "a").looks
     assert looks.last_at is not None
     assert looks.next_at is not None
@@ -350,12 +399,11 @@ def test_who_has_lost_the_lease_has_no_say(sources: Sources) -> None:
         lambda: next((one for one in [sources.claim_due(limit=1, lease_s=LONG_S)] if one.source_ids), None),
         "the lease to end",
     )
-    quick = sources.begin("a", claim.lease, lease_s=LONG_S)
-    assert quick is not None
-    assert not sources.finish(slow, Outcome(error="too late"), interval_s=LONG_S)
+    (quick,) = sources.begin(claim, lease_s=LONG_S)
+    end(sources, slow, Outcome(error="too late"))
     assert find(sources, "a") == quick
-    assert sources.finish(quick, Outcome(identity="link"), interval_s=LONG_S)
-    assert not sources.finish(quick, Outcome(error="twice"), interval_s=LONG_S)
+    end(sources, quick, Outcome(identity="link"))
+    end(sources, quick, Outcome(error="twice"))
     after = find(sources, "a")
     assert (after.looks.error, after.identity) == (None, "link")
 

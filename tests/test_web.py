@@ -11,7 +11,7 @@ import pytest
 from pymongo.errors import ServerSelectionTimeoutError
 
 from feedmirror.errors import NotAReplicaSet
-from feedmirror.models import Entry, Item, Outcome, Source, WatchedSource
+from feedmirror.models import Entry, Finished, Item, Outcome, Source, WatchedSource
 from feedmirror.storage import Storage
 from feedmirror.web import headers
 from feedmirror.web.app import make_app
@@ -443,9 +443,8 @@ def test_a_bad_parameter_of_the_page_is_said_in_a_page(dry: Client, query: str) 
 def poll(storage: Storage, source_id: str, outcome: Outcome) -> None:
     """Let the source have been looked at, with this outcome."""
     claim = storage.sources.claim_now([source_id], lease_s=30)
-    watched = storage.sources.begin(source_id, claim.lease, lease_s=30)
-    assert watched is not None
-    assert storage.sources.finish(watched, outcome, interval_s=60)
+    (watched,) = storage.sources.begin(claim, lease_s=30)
+    storage.sources.finish([Finished(watched=watched, outcome=outcome, interval_s=60)])
 
 
 def test_a_failing_source_is_seen_everywhere(client: Client, storage: Storage) -> None:

@@ -11,10 +11,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pymongo import ASCENDING, DESCENDING, ReturnDocument, UpdateMany, UpdateOne
+from pymongo import ASCENDING, DESCENDING, UpdateMany, UpdateOne
 from pymongo.database import Database
 
-from feedmirror.models import Looks, Outcome, Remembered, Source, Validators, WatchedSource
+from feedmirror.errors import Failure
+from feedmirror.models import Finished, Looks, Outcome, Remembered, Source, Validators, WatchedSource
 
 _Document = dict[str, Any]
 
@@ -91,27 +92,34 @@ class Sources:
         free = [{"lease": None}, {"due_at": {"$lte": self._now()}}]
         return self._claim({"_id": {"$in": ids}, "$or": free}, lease_s)
 
-    def begin(self, source_id: str, lease: str, *, lease_s: float) -> WatchedSource | None:
-        """Start to poll a claimed source, under a lease of its own; None if the claim is over or was used.
+    def begin(self, claim: Claim, *, lease_s: float) -> list[WatchedSource]:
+        """Start to poll claimed sources, under a lease of their own; those whose claim was used are left out.
 
-        A message that comes twice, or too late, finds the claim gone.
+        A message that comes twice finds the claim gone, and so does one whose sources were claimed again meanwhile.
         """
-        document = self._sources.find_one_and_update(
-            {"_id": source_id, "lease": lease, "due_at": {"$gt": self._now()}},
-            [{"$set": {"lease": _token(), "due_at": _from_now(lease_s), "looks.last_at": "$$NOW"}}],
-            return_document=ReturnDocument.AFTER,
+        lease = _token()
+        self._sources.update_many(
+            {"_id": {"$in": list(claim.source_ids)}, "lease": claim.lease},
+            [{"$set": {"lease": lease, "due_at": _from_now(lease_s), "looks.last_at": "$$NOW"}}],
         )
-        return _watched(document) if document else None
+        begun = {document["_id"]: _watched(document) for document in self._sources.find({"lease": lease})}
+        return [begun[source_id] for source_id in claim.source_ids if source_id in begun]
 
-    def finish(self, watched: WatchedSource, outcome: Outcome, *, interval_s: float) -> bool:
-        """End a poll: keep how it went; due again `interval_s` after it began (at once, if that is over).
+    def finish(self, finished: Iterable[Finished]) -> None:
+        """End polls: keep how they went; due again `interval_s` after each began (at once, if that is over).
 
-        False if the lease ended meanwhile: somebody else has the source, and their word counts.
+        Where a lease ended meanwhile, somebody else has the source, and their word counts.
         """
-        again = {"$max": ["$$NOW", {"$add": ["$looks.last_at", int(interval_s * 1000)]}]}
-        change = {"due_at": again, "lease": None, "looks.interval_s": interval_s, **_how_it_went(outcome)}
-        mine = {"_id": watched.source.id, "lease": watched.lease}
-        return self._sources.update_one(mine, [{"$set": change}]).matched_count == 1
+        self._write([_ending(poll) for poll in finished])
+
+    def postpone(self, watched: Iterable[WatchedSource], *, by_s: float, why: str) -> None:
+        """Give sources back that were begun and not looked at: due again in so many seconds, for this reason."""
+        change = [{"$set": {"due_at": _from_now(by_s), "lease": None, "looks.why": {"$literal": why}}}]
+        self._write([UpdateOne(_mine(one), change) for one in watched])
+
+    def _write(self, operations: list[UpdateOne]) -> None:
+        if operations:
+            self._sources.bulk_write(operations, ordered=False)
 
     def _claim(self, wanted: _Document, lease_s: float) -> Claim:
         lease = _token()
@@ -125,28 +133,60 @@ class Sources:
         return moment.replace(tzinfo=UTC)  # commands ignore the client's tz_aware
 
 
-def _how_it_went(outcome: Outcome) -> _Document:
-    """The fields of an update pipeline; what is not named keeps its value."""
-    if outcome.error is not None:
-        return {
-            "looks.failures": {"$add": [{"$ifNull": ["$looks.failures", 0]}, 1]},
-            "looks.error": {"$literal": outcome.error},
-            "looks.error_since": {"$ifNull": ["$looks.error_since", "$$NOW"]},
-        }
+def _mine(watched: WatchedSource) -> _Document:
+    return {"_id": watched.source.id, "lease": watched.lease}
+
+
+def _ending(poll: Finished) -> UpdateOne:
+    change = {
+        "due_at": {"$max": ["$$NOW", {"$add": ["$looks.last_at", int(poll.interval_s * 1000)]}]},
+        "lease": None,
+        "looks.interval_s": poll.interval_s,
+        "looks.why": {"$literal": poll.why},
+        "looks.items_per_day": poll.items_per_day,
+        **(_went_well(poll) if poll.outcome.ok else _went_wrong(poll.outcome)),
+    }
+    return UpdateOne(_mine(poll.watched), [{"$set": change}])
+
+
+# The fields of an update pipeline; what is not named keeps its value.
+
+
+def _went_wrong(outcome: Outcome) -> _Document:
+    return {
+        "looks.failures": {"$add": [{"$ifNull": ["$looks.failures", 0]}, 1]},
+        "looks.failure": outcome.failure,
+        "looks.error": {"$literal": outcome.error},
+        "looks.error_since": {"$ifNull": ["$looks.error_since", "$$NOW"]},
+        # an address that failed is no place to move to
+        "looks.moved_to": None,
+        "looks.moved_looks": 0,
+    }
+
+
+def _went_well(poll: Finished) -> _Document:
+    outcome, before = poll.outcome, poll.watched.looks
+    same_move = outcome.moved_to is not None and outcome.moved_to == before.moved_to
     change: _Document = {
         "looks.last_ok_at": "$$NOW",
         "looks.failures": 0,
+        "looks.failure": None,
         "looks.error": None,
         "looks.error_since": None,
-        "looks.notices": {"$literal": list(outcome.notices)},
+        "looks.moved_to": {"$literal": outcome.moved_to},
+        "looks.moved_looks": before.moved_looks + 1 if same_move else int(outcome.moved_to is not None),
     }
     if outcome.remembered is not None:
         change["remembered"] = {"$literal": asdict(outcome.remembered)}
-    if outcome.identity is not None:
+    if outcome.identity is not None:  # the document was read
         change["identity"] = {"$literal": outcome.identity}
+        change["looks.notices"] = {"$literal": list(outcome.notices)}
     if arrived := len(outcome.new) + outcome.sighted:
         change["looks.last_new_at"] = "$$NOW"
         change["looks.items"] = {"$add": [{"$ifNull": ["$looks.items", 0]}, arrived]}
+    if poll.window_lost:
+        change["looks.windows_lost"] = {"$add": [{"$ifNull": ["$looks.windows_lost", 0]}, 1]}
+        change["looks.window_lost_at"] = "$$NOW"
     return change
 
 
@@ -178,6 +218,8 @@ def _replacement(document: _Document) -> UpdateOne:
     same_items = {"$and": same("url", "tags")}
     change = {
         "due_at": {"$cond": [unchanged, "$due_at", {"$literal": _AT_ONCE}]},
+        # where the old address had moved to says nothing of another one
+        "looks.moved_looks": {"$cond": [{"$and": same("url")}, {"$ifNull": ["$looks.moved_looks", 0]}, 0]},
         "remembered": {"$cond": [same_items, "$remembered", None]},
         "lease": {"$cond": [unchanged, "$lease", None]},
         "source": {"$literal": described},
@@ -189,14 +231,19 @@ def _replacement(document: _Document) -> UpdateOne:
 
 def _watched(document: Mapping[str, Any]) -> WatchedSource:
     described = document["source"]
-    looks = document.get("looks", {})
-    notices = tuple(looks.get("notices", ()))
     remembered = document.get("remembered") or {}
     return WatchedSource(
         source=Source(id=document["_id"], **{**described, "tags": tuple(described["tags"])}),
-        looks=Looks(**{**looks, "notices": notices, "next_at": document["due_at"] if document["active"] else None}),
+        looks=_looks(document),
         remembered=Remembered(**{**remembered, "validators": Validators(**remembered.get("validators", {}))}),
         identity=document.get("identity"),
         lease=document["lease"],
         active=document["active"],
     )
+
+
+def _looks(document: Mapping[str, Any]) -> Looks:
+    looks = dict(document.get("looks", {}))
+    looks["notices"] = tuple(looks.get("notices", ()))
+    looks["failure"] = Failure(looks["failure"]) if looks.get("failure") else None
+    return Looks(**looks, next_at=document["due_at"] if document["active"] else None)
