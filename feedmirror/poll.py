@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha224
+from http import HTTPStatus
 
 from pymongo.errors import PyMongoError
 
@@ -29,7 +30,7 @@ from feedmirror.fetch import Limits, fetch, same_origin
 from feedmirror.identity import Identified, identify, settle
 from feedmirror.models import Document, Entry, Finished, Outcome, Page, Remembered, Source, WatchedSource
 from feedmirror.parse import parse
-from feedmirror.schedule import next_interval_s
+from feedmirror.schedule import NextLook, next_look
 from feedmirror.storage import Storage
 from feedmirror.storage.items import Stored
 from feedmirror.storage.sources import Claim
@@ -69,9 +70,16 @@ class Poller:
     def poll(self, watched: WatchedSource) -> Finished:
         """Look at one source, and decide when to look again. Raises PyMongoError if MongoDB was away."""
         outcome = self._look(watched)
-        interval_s = next_interval_s(watched, outcome, chance=random.random())  # noqa: S311 (jitter)
-        _report(watched, outcome, interval_s)
-        return Finished(watched=watched, outcome=outcome, interval_s=interval_s)
+        look = next_look(watched, outcome, now=_began_at(watched), chance=random.random())  # noqa: S311 (jitter)
+        _report(watched, outcome, look)
+        return Finished(
+            watched=watched,
+            outcome=outcome,
+            interval_s=look.interval_s,
+            why=look.why,
+            items_per_day=look.items_per_day,
+            window_lost=look.window_lost,
+        )
 
     def crew(self, *, longest_s: float | None = None) -> Crew:
         """The threads that poll in this process; a poll longer than `longest_s` ends it (None: none does)."""
@@ -91,7 +99,8 @@ class Poller:
         try:
             return self._read(watched)
         except FetchError as error:
-            return Outcome(error=str(error), failure=error.kind, retry_after_s=error.retry_after_s)
+            failure = _kind(error, watched)
+            return Outcome(error=str(error), failure=failure, retry_after_s=error.retry_after_s)
         except ParseError as error:
             return Outcome(error=str(error), failure=Failure.NOT_A_FEED)
         except PyMongoError:
@@ -145,9 +154,8 @@ class Poller:
     def _store(self, entries: Iterable[Entry], watched: WatchedSource) -> tuple[Stored, Identified]:
         """Store entries of a source, each under the id that it has there."""
         identified = self._identify(entries, watched)
-        now = watched.looks.last_at or datetime.now(UTC)
         items = _tagged(identified.items, watched.source)
-        return self._storage.items.store(watched.source.id, items, now=now), identified
+        return self._storage.items.store(watched.source.id, items, now=_began_at(watched)), identified
 
     def _older(self, page: Page, source: Source) -> Iterator[Entry]:
         """The entries of the pages that follow the first.
@@ -175,6 +183,17 @@ class Poller:
         if not identified.former_ids:
             return identified
         return settle(identified, self._storage.items.get(identified.former_ids))
+
+
+def _kind(error: FetchError, watched: WatchedSource) -> Failure:
+    """The kind of a failure. Some publishers say 429 once, and 403 to those who come back."""
+    was_throttled = watched.looks.failure is Failure.THROTTLED
+    return Failure.THROTTLED if error.status == HTTPStatus.FORBIDDEN and was_throttled else error.kind
+
+
+def _began_at(watched: WatchedSource) -> datetime:
+    """When this poll began, by the server's clock."""
+    return watched.looks.last_at or datetime.now(UTC)
 
 
 def _parsed(document: Document) -> Page:
@@ -208,12 +227,14 @@ def _tagged(entries: dict[str, Entry], source: Source) -> dict[str, Entry]:
     }
 
 
-def _report(watched: WatchedSource, outcome: Outcome, interval_s: float) -> None:
+def _report(watched: WatchedSource, outcome: Outcome, look: NextLook) -> None:
     """One line when something happened: news, and each change between well and failing, not each repetition."""
     name, failed_before = watched.source.name, watched.looks.failures > 0
     if outcome.error and not failed_before:
-        log.warning("%s: %s; next try in %.0f s", name, outcome.error, interval_s)
+        log.warning("%s: %s; next try in %.0f s", name, outcome.error, look.interval_s)
     if outcome.ok and failed_before:
         log.info("%s: well again after %d failures", name, watched.looks.failures)
+    if look.window_lost:
+        log.warning("%s: no entry is shared with the last look, so some may have been missed", name)
     if outcome.new or outcome.sighted or outcome.edited:
         log.info("%s: %d new, %d edited", name, len(outcome.new) + outcome.sighted, outcome.edited)

@@ -14,6 +14,7 @@ from pymongo.errors import AutoReconnect, PyMongoError
 
 import feedmirror.poll
 from feedmirror.config import Settings
+from feedmirror.errors import Failure
 from feedmirror.fetch.connections import connections_of_this_process
 from feedmirror.models import Finished, Item, Outcome, Remembered, Selection, Source, Validators, WatchedSource
 from feedmirror.poll import Poller
@@ -315,14 +316,69 @@ def test_failures_are_looked_at_again_later_and_later(mirror: Mirror) -> None:
         mirror.poll()
         pauses.append(mirror.source().looks.interval_s)
     for doublings, pause in enumerate(pauses):
-        assert pause == pytest.approx(30 * 2**doublings, rel=0.11)
+        assert 30 * 2**doublings <= pause <= 36 * 2**doublings
 
 
 def test_retry_after_is_kept_to(mirror: Mirror) -> None:
     mirror.server.serve("/feed", status=503, headers={"Retry-After": "1234"})
     outcome = mirror.poll()
     assert outcome.retry_after_s == 1234
-    assert mirror.source().looks.interval_s == 1234
+    looks = mirror.source().looks
+    assert looks.interval_s is not None
+    assert 1234 <= looks.interval_s <= 1500
+    assert looks.failure is Failure.THROTTLED
+
+
+def test_a_403_right_after_a_429_is_the_same_again(mirror: Mirror) -> None:
+    kinds = []
+    for status in (403, 429, 403, 403):
+        mirror.server.serve("/feed", status=status)
+        kinds.append(mirror.poll().failure)
+    assert kinds == [Failure.CLIENT_ERROR, Failure.THROTTLED, Failure.THROTTLED, Failure.THROTTLED]
+
+
+def test_a_move_is_followed_at_once_and_believed_when_it_has_held_for_several_looks(mirror: Mirror) -> None:
+    mirror.server.redirect("/feed", "/new", status=301)
+    mirror.server.serve("/new", atom(entry("a")))
+    for _ in range(5):
+        assert mirror.poll().ok
+    assert len(mirror.server.requests_for("/feed")) == 3
+    assert len(mirror.server.requests_for("/new")) == 5
+    assert mirror.source().looks.moved_to == mirror.server.url("/new")
+
+
+def test_a_move_that_turns_out_to_lead_nowhere_is_forgotten(mirror: Mirror) -> None:
+    mirror.server.redirect("/feed", "/new", status=308)
+    mirror.server.serve("/new", atom(entry("a")))
+    for _ in range(4):
+        mirror.poll()
+    mirror.server.serve("/new", status=404)
+    mirror.server.serve("/feed", atom(entry("b")))
+    assert not mirror.poll().ok
+    assert titles(mirror.poll().new) == ["b"]
+
+
+def test_a_window_that_shares_nothing_with_the_last_one_is_counted_and_the_pages_that_follow_are_read(
+    mirror: Mirror, caplog: pytest.LogCaptureFixture
+) -> None:
+    mirror.server.serve("/feed", atom(entry("b"), entry("a")))
+    mirror.poll()
+    mirror.server.serve("/feed", paged("/2", entry("f"), entry("e")))
+    mirror.server.serve("/2", atom(entry("d"), entry("c"), entry("b")))
+    outcome = mirror.poll()
+    assert sorted(titles(outcome.new)) == list("cdef")
+    looks = mirror.source().looks
+    assert (looks.windows_lost, looks.items) == (1, 6)
+    assert "some may have been missed" in caplog.text
+    mirror.server.serve("/feed", atom(entry("g"), entry("f")))
+    mirror.poll()
+    assert mirror.source().looks.windows_lost == 1
+
+
+def test_why_a_source_is_looked_at_when_it_is_stands_with_the_source(mirror: Mirror) -> None:
+    mirror.server.serve("/feed", atom(entry("a")))
+    mirror.poll()
+    assert mirror.source().looks.why == "every 30 s, as configured"
 
 
 def test_one_source_that_fails_does_not_concern_the_others(mirror: Mirror) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from feedmirror.errors import Failure
 from feedmirror.models import Item, Looks, Outcome, Source, WatchedSource
-from feedmirror.schedule import Hints, NextLook, next_interval_s, next_look
+from feedmirror.schedule import Hints, NextLook, next_look
 from feedmirror.schedule.words import in_words
 
 MIN_S, HOUR_S, DAY_S = 60.0, 3_600.0, 86_400.0
@@ -337,11 +337,6 @@ def test_the_fewer_entries_are_shared_the_sooner_it_looks(last_s: float, per_day
     source = watched(last_s=last_s, per_day=per_day)
     fewer, more = (look(source, found(30 - number)).interval_s for number in (shared, shared + 1))
     assert fewer <= more
-
-
-def test_the_interval_alone_can_be_had() -> None:
-    assert next_interval_s(watched(every_s=30), UNCHANGED, chance=0.5) == 30
-    assert next_interval_s(watched(last_s=600), UNCHANGED, chance=0) == 900
 
 
 # -- feeds, simulated

@@ -10,7 +10,7 @@ Who asks, what time it is and how that is remembered is not known here.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from feedmirror.models import Outcome, WatchedSource
 from feedmirror.schedule.adapt import adapted_s, rate_by_dates, running_rate, since_last_s, why_adapted
@@ -18,7 +18,7 @@ from feedmirror.schedule.back_off import pause
 from feedmirror.schedule.hints import Hints, patient, unless_skipped
 from feedmirror.schedule.words import in_words
 
-__all__ = ["Hints", "NextLook", "next_interval_s", "next_look"]
+__all__ = ["Hints", "NextLook", "next_look"]
 
 _NO_HINTS = Hints()
 
@@ -50,7 +50,7 @@ def next_look(
     if not outcome.ok:
         interval_s, why = pause(watched, outcome, chance=chance)
         return NextLook(interval_s=interval_s, why=why, items_per_day=looks.items_per_day, window_lost=False)
-    lost = outcome.listed > 0 and outcome.shared <= 0 and looks.items > 0
+    lost = outcome.listed > 0 and outcome.shared <= 0 and looks.items > 0 and looks.last_ok_at is not None
     elapsed_s = since_last_s(looks, now)
     if looks.last_ok_at is None:
         per_day = rate_by_dates(outcome, now)
@@ -63,9 +63,3 @@ def next_look(
         interval_s, why = patient(wanted_s, why_adapted(looks, outcome, per_day, lost=lost), outcome, hints, chance)
         interval_s, why = unless_skipped(interval_s, why, now, hints, chance)
     return NextLook(interval_s=interval_s, why=why, items_per_day=per_day, window_lost=lost)
-
-
-def next_interval_s(watched: WatchedSource, outcome: Outcome, *, chance: float) -> float:
-    """Seconds from the begin of this look to the next one: `next_look` without its reason."""
-    now = watched.looks.last_at or datetime(1970, 1, 1, tzinfo=UTC)
-    return next_look(watched, outcome, now=now, chance=chance).interval_s

@@ -50,8 +50,9 @@ class Sources:
     def synchronise(self, sources: Iterable[Source], mistakes: Iterable[str]) -> bool:
         """Make the collection say what the sources file says; sources that it no longer names rest.
 
-        A source that is new, or has another address, is due at once; with another interval it is due anew as well,
-        because the old one may have been a day. Known ones keep how they fared. Says whether anything changed.
+        A source that is new, or has another address, is due at once; so is one with another interval, because the old
+        one may have been a day, and one that may lead to private addresses now. Known ones keep how they fared. Says
+        whether anything changed.
         """
         described = [_description(source, order=order) for order, source in enumerate(sources)]
         operations: list[UpdateOne | UpdateMany] = [_replacement(document) for document in described]
@@ -168,7 +169,7 @@ def _went_well(poll: Finished) -> _Document:
     outcome, before = poll.outcome, poll.watched.looks
     same_move = outcome.moved_to is not None and outcome.moved_to == before.moved_to
     change: _Document = {
-        "looks.last_ok_at": "$$NOW",
+        "looks.last_ok_at": "$looks.last_at",
         "looks.failures": 0,
         "looks.failure": None,
         "looks.error": None,
@@ -182,11 +183,11 @@ def _went_well(poll: Finished) -> _Document:
         change["identity"] = {"$literal": outcome.identity}
         change["looks.notices"] = {"$literal": list(outcome.notices)}
     if arrived := len(outcome.new) + outcome.sighted:
-        change["looks.last_new_at"] = "$$NOW"
+        change["looks.last_new_at"] = "$looks.last_at"
         change["looks.items"] = {"$add": [{"$ifNull": ["$looks.items", 0]}, arrived]}
     if poll.window_lost:
         change["looks.windows_lost"] = {"$add": [{"$ifNull": ["$looks.windows_lost", 0]}, 1]}
-        change["looks.window_lost_at"] = "$$NOW"
+        change["looks.window_lost_at"] = "$looks.last_at"
     return change
 
 
@@ -213,13 +214,13 @@ def _replacement(document: _Document) -> UpdateOne:
     def same(*names: str) -> list[_Document]:
         return [{"$eq": [f"$source.{name}", {"$literal": described[name]}]} for name in names]
 
-    unchanged = {"$and": [*same("url", "every_s"), {"$eq": ["$active", True]}]}
+    unchanged = {"$and": [*same("url", "every_s", "private"), {"$eq": ["$active", True]}]}
     # other tags reach the items with the next document, even if that is the same again
     same_items = {"$and": same("url", "tags")}
     change = {
         "due_at": {"$cond": [unchanged, "$due_at", {"$literal": _AT_ONCE}]},
-        # where the old address had moved to says nothing of another one
-        "looks.moved_looks": {"$cond": [{"$and": same("url")}, {"$ifNull": ["$looks.moved_looks", 0]}, 0]},
+        # how another address fared says nothing of this one: it is seen for the first time
+        "looks": {"$cond": [{"$and": same("url")}, "$looks", {"items": {"$ifNull": ["$looks.items", 0]}}]},
         "remembered": {"$cond": [same_items, "$remembered", None]},
         "lease": {"$cond": [unchanged, "$lease", None]},
         "source": {"$literal": described},
