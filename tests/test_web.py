@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pymongo.errors import ServerSelectionTimeoutError
 from feedmirror.errors import NotAReplicaSet
 from feedmirror.models import Entry, Finished, Item, Outcome, Source, WatchedSource
 from feedmirror.storage import Storage
+from feedmirror.storage.retention import Step
 from feedmirror.web import headers
 from feedmirror.web.app import make_app
 from tests.fake_storage import FakeStorage, a_source
@@ -166,6 +168,68 @@ def test_a_source_gives_its_own_stamps(client: Client, storage: Storage) -> None
     assert there["_id"] == "a"
     assert there["sources"] == ["so", "lwn"]
     assert there["fetched"] > everywhere["b"] > everywhere["a"]
+
+
+# -- what retention has removed
+
+
+@pytest.fixture
+def shortened(client: Client, storage: Storage) -> list[str]:
+    """The stamps of five items, of which retention has removed the first three."""
+    keeping = [replace(SOURCES[0], keep_items=2), SOURCES[1]]
+    storage.sources.synchronise(keeping, [])
+    items = store(storage, *"abcde")
+    storage._database["items"].update_many({}, {"$set": {"arrived_at": datetime.now(UTC) - timedelta(days=1)}})
+    assert storage.retention.step() == Step(3)
+    return [stamp(item) for item in items]
+
+
+@pytest.mark.parametrize("changes", ["", "&changes=1"])
+@pytest.mark.parametrize(
+    ("after", "told", "given"),
+    [
+        ("0", False, "ed"),
+        ("0.000001", True, "ed"),
+        ("a", True, "ed"),
+        ("b", True, "ed"),
+        ("c", False, "ed"),
+        ("d", False, "e"),
+        ("e", False, ""),
+        ("9000000000", False, ""),
+    ],
+)
+def test_who_asks_from_before_what_was_removed_is_told(
+    client: Client, shortened: list[str], after: str, told: bool, given: str, changes: str
+) -> None:
+    after = dict(zip("abcde", shortened, strict=True)).get(after, after)
+    reply = client.get(f"/update?timestamp={after}{changes}")
+    assert reply.headers.get("feedmirror-gap") == (shortened[2] if told else None)
+    assert "".join(titles(reply)) == given
+
+
+def test_without_a_cursor_nobody_has_missed_anything(client: Client, shortened: list[str]) -> None:
+    for url in ("/update", "/update?limit=1", f"/update?timestamp=0&before={shortened[4]}"):
+        assert "feedmirror-gap" not in client.get(url).headers
+
+
+def test_only_who_follows_what_was_removed_is_told(client: Client, shortened: list[str]) -> None:
+    told = {query: "feedmirror-gap" in client.get(f"/update?timestamp=1&{query}").headers for query in FOLLOWED}
+    assert told == FOLLOWED
+
+
+# of a tag or a word it is not known whether what was removed had it
+FOLLOWED = {"source=so": True, "source=lwn": False, "source=none": False, "tag=rare": True, "q=rare": True}
+
+
+def test_the_first_page_of_a_catch_up_tells_of_the_gap_and_the_next_lies_beyond_it(
+    client: Client, shortened: list[str]
+) -> None:
+    first = client.get(f"/update?timestamp={shortened[0]}&limit=1")
+    further = next_of(first)
+    assert further is not None
+    second = client.get(further)
+    assert [titles(page) for page in (first, second)] == [["d"], ["e"]]
+    assert ["feedmirror-gap" in page.headers for page in (first, second)] == [True, False]
 
 
 # -- the stream of changes
@@ -499,6 +563,25 @@ def test_what_was_not_well_with_a_document_is_shown_and_the_rule_of_identity(cli
     assert '<span class="identity">items are told apart by their guid (before: link)</span>' in page
     assert page.count('class="identity"') == 1
     assert 'title="items are told apart by their link"' in page
+
+
+def test_why_a_source_is_looked_at_when_it_is_and_what_it_lost_is_shown(client: Client, storage: Storage) -> None:
+    claim = storage.sources.claim_now(["so"], lease_s=30)
+    (watched,) = storage.sources.begin(claim, lease_s=30)
+    outcome = Outcome(identity="link", listed=30, moved_to="https://me:secret@new.example/feed?tag=x")
+    why = "adapts: 12 items a day, 0 of 30 shared"
+    storage.sources.finish(
+        [Finished(watched=watched, outcome=outcome, interval_s=60, why=why, items_per_day=12, window_lost=True)]
+    )
+    (shown,) = [source for source in client.get("/api/sources").json()["sources"] if source["id"] == "so"]
+    assert (shown["why"], shown["items_per_day"], shown["windows_lost"]) == (why, 12, 1)
+    assert shown["window_lost_at"] == shown["last_at"]
+    assert shown["moved_to"] == "https://new.example/feed?tag=x"
+    page = client.get("/sources").text
+    assert why in page
+    assert "window lost 1×" in page
+    assert "moved to https://new.example/feed?tag=x" in page
+    assert "secret" not in page
 
 
 def test_every_moment_of_a_source_can_be_shown(fake: FakeStorage) -> None:

@@ -110,7 +110,9 @@ class Pages:
         return html_answer(
             self._draw(
                 "sources.html",
-                rows=[(one, sources.state(one), sources.shown_url(one.source)) for one in watched],
+                rows=[
+                    (one, sources.state(one), sources.shown_url(one.source), sources.shown_move(one)) for one in watched
+                ],
                 mistakes=mistakes,
                 failing=len(sources.failing(watched)),
             )

@@ -52,8 +52,17 @@ def failing(watched: Sequence[WatchedSource]) -> list[WatchedSource]:
 
 def shown_url(source: Source) -> str:
     """A source's address without user and password; a private one's without its query, where keys are kept."""
-    parts = urllib.parse.urlsplit(source.url)
-    query = "" if source.private else parts.query
+    return _bare(source.url, private=source.private)
+
+
+def shown_move(watched: WatchedSource) -> str | None:
+    """Where a source says that it has moved to, shown like its address; None if it has not."""
+    return watched.looks.moved_to and _bare(watched.looks.moved_to, private=watched.source.private)
+
+
+def _bare(url: str, *, private: bool) -> str:
+    parts = urllib.parse.urlsplit(url)
+    query = "" if private else parts.query
     return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
 
 
@@ -96,7 +105,13 @@ def _members(watched: WatchedSource) -> dict[str, object]:
         "last_ok_at": rfc3339(looks.last_ok_at),
         "last_new_at": rfc3339(looks.last_new_at),
         "next_at": rfc3339(looks.next_at),
+        "why": looks.why,
+        "items_per_day": looks.items_per_day,
+        "windows_lost": looks.windows_lost,
+        "window_lost_at": rfc3339(looks.window_lost_at),
+        "moved_to": shown_move(watched),
         "failures": looks.failures,
+        "failure": looks.failure,
         "error": looks.error,
         "error_since": rfc3339(looks.error_since),
         "notices": looks.notices,
