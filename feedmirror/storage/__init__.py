@@ -1,8 +1,9 @@
 """Everything that is kept, and every question asked of it.
 
-    clock    the one document that numbers new items and edits in commit order
-    items    the stream: store what a page brings, give what came since
-    sources  what is watched, when it is due and how it fares
+    clock      the one document that numbers new items and edits in commit order
+    items      the stream: store what a page brings, give what came since
+    sources    what is watched, when it is due and how it fares
+    retention  removes what the sources no longer keep; `gaps` says how far
 
 A collection's documents are known to its module alone; models go in and come out. Who fetched what and who asks
 is not known here. Errors of pymongo pass through: MongoDB away is for the caller to say.
@@ -17,6 +18,7 @@ from pymongo.database import Database
 from feedmirror.errors import NotAReplicaSet
 from feedmirror.storage.clock import Clock
 from feedmirror.storage.items import Items
+from feedmirror.storage.retention import Retention
 from feedmirror.storage.sources import Sources
 
 __all__ = ["Storage"]
@@ -33,6 +35,7 @@ class Storage:
         self.clock = Clock(database)
         self.items = Items(database, self.clock)
         self.sources = Sources(database)
+        self.retention = Retention(database)
 
     def prepare(self) -> "Storage":
         """Check that the server can keep what we promise, and make the indexes; once a process.

@@ -2,6 +2,8 @@
 
 Some of what a feed prints changes by itself: votes with every look, and in some feeds the time of day in every
 summary. Each write is an event for every open page, so these are written within limits.
+
+What retention has removed stays so: an entry of it is nothing, neither new nor an edit, however long a feed lists it.
 """
 
 from collections.abc import Mapping
@@ -10,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from feedmirror.models import Entry
-from feedmirror.storage.item_document import Document, plain
+from feedmirror.storage.item_document import Document, is_stub, plain
 
 # A feed that prints the time into its summaries would write every item at every poll. Real edits of a text that
 # is being worked on stay below this; lemon24/reader ends at the same number.
@@ -46,9 +48,11 @@ class Changes:
             document = known.get(item_id)
             if document is None:
                 changes.new[item_id] = entry
+            elif is_stub(document) or source_id in document.get("let_go_by", ()):
+                continue
             elif all(sighting["id"] != source_id for sighting in document["sources"]):
                 changes.sighted.append(document)
-            elif document["first_source"] == source_id:
+            elif document["sources"][0]["id"] == source_id:  # the first of those that keep it
                 changes._compare(document, entry, now)
         return changes
 

@@ -2,6 +2,8 @@
 
 A document is the item as `models.Item` has it, and for the indexes: `first_source`, the folded `labels` (its tags)
 and its `words`. `summary_edits` and `counted_at` say how often, and when last, what changes by itself was written.
+`let_go_by` names the sources that showed it and no longer keep it; they are not in `sources` any more, and an item
+whose first one is among them has no `first_source`. Of an item that nobody keeps, a stub is left: `_id`, `removed_at`.
 Pure: knows no collection and makes no query.
 """
 
@@ -59,15 +61,19 @@ class Writing:
             "summary_edits": edits,
         }
 
+    def sighting(self, document: Mapping[str, Any]) -> Document:
+        """The latest arrival of an item at a further source, as a document of its own."""
+        last = document["sources"][-1]
+        return {"item": document["_id"], "source": last["id"], "fetched": last["fetched"], "arrived_at": self._now}
 
-def sighting_of(document: Mapping[str, Any]) -> Document:
-    """The latest arrival of an item at a further source, as a document of its own."""
-    last = document["sources"][-1]
-    return {"item": document["_id"], "source": last["id"], "fetched": last["fetched"]}
+
+def is_stub(document: Mapping[str, Any]) -> bool:
+    """Whether this is what retention has left of an item."""
+    return "removed_at" in document
 
 
 def entry_of(document: Mapping[str, Any]) -> Entry:
-    """What a stored item says, without its place in the stream."""
+    """What a stored item says, without its place in the stream; a stub says nothing."""
     return Entry(**_entry_fields(document))
 
 
@@ -95,7 +101,7 @@ def plain(value: object) -> object:
 def _entry_fields(document: Mapping[str, Any]) -> Document:
     # what a document of an older version lacks has its default
     found = {name: document[name] for name in ENTRY_FIELDS if name in document}
-    return {**found, "tags": tuple(found["tags"])}
+    return {**found, "tags": tuple(found.get("tags", ()))}
 
 
 def _shown(entry: Entry) -> Document:

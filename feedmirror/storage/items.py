@@ -26,7 +26,9 @@ from pymongo.read_concern import ReadConcern
 from feedmirror.models import Entry, Item, Selection, Update
 from feedmirror.storage.changes import Changes
 from feedmirror.storage.clock import Clock
-from feedmirror.storage.item_document import NOT_FOR_INDEXES, Document, Writing, entry_of, item_of, sighting_of
+from feedmirror.storage.gaps import Gaps
+from feedmirror.storage.indexes import have_index
+from feedmirror.storage.item_document import NOT_FOR_INDEXES, Document, Writing, entry_of, item_of
 
 # Everybody else waits while a transaction holds the clock: at 50,000 items a second, ten milliseconds.
 _PORTION = 500
@@ -62,15 +64,15 @@ class Items:
         self._items = database["items"]
         self._sightings = database["sightings"]
         self._clock = clock
+        self._gaps = Gaps(database)
 
     def create_indexes(self) -> None:
-        """One for every query made here."""
-        self._items.create_index([("fetched", ASCENDING)], unique=True)
-        self._items.create_index([("changed", ASCENDING)], unique=True)
-        self._items.create_index([("first_source", ASCENDING), ("fetched", ASCENDING)])
-        self._items.create_index([("labels", ASCENDING), ("fetched", ASCENDING)])
-        self._items.create_index([("words", ASCENDING), ("fetched", ASCENDING)])
-        self._sightings.create_index([("source", ASCENDING), ("fetched", ASCENDING)])
+        """One for every query made here; sparse, because a stub has none of these fields and is to be in none."""
+        have_index(self._items, ("fetched", ASCENDING), unique=True, sparse=True)
+        have_index(self._items, ("changed", ASCENDING), unique=True, sparse=True)
+        for field in ("first_source", "labels", "words"):
+            have_index(self._items, (field, ASCENDING), ("fetched", ASCENDING), sparse=True)
+        have_index(self._sightings, ("source", ASCENDING), ("fetched", ASCENDING))
 
     # -- storing
 
@@ -119,7 +121,7 @@ class Items:
         if operations:
             self._items.bulk_write(operations, ordered=True, session=session)
         if sightings:
-            self._sightings.insert_many(map(sighting_of, sightings), session=session)
+            self._sightings.insert_many(map(writing.sighting, sightings), session=session)
         return Stored(tuple(map(item_of, arrivals)), len(sightings), len(edits), len(changes.held_back))
 
     def _mend(self, error: BulkWriteError) -> None:
@@ -132,13 +134,14 @@ class Items:
         if not details or any(detail.get("code") != _DUPLICATE_KEY for detail in details):
             raise error
         if any("_id" not in detail.get("keyPattern", {}) for detail in details):
-            newest = self._items.find_one({}, {"changed": 1}, sort=[("changed", DESCENDING)])
+            # not {}: a sparse index is used only where it cannot leave anything out
+            newest = self._items.find_one({"changed": {"$gt": 0}}, {"changed": 1}, sort=[("changed", DESCENDING)])
             self._clock.raise_to(newest["changed"] if newest else 0)
 
     # -- reading
 
     def get(self, ids: Iterable[str]) -> dict[str, Entry]:
-        """The entries that are stored under these ids, by id."""
+        """The entries that are stored under these ids, by id; of what retention has removed, an empty one."""
         return {item_id: entry_of(document) for item_id, document in self._known(ids).items()}
 
     def newest(self, selection: Selection, *, limit: int, before_us: int | None = None) -> Update:
@@ -153,23 +156,30 @@ class Items:
         """The oldest `limit` items of a selection after a stamp, newest first; `more` means later ones exist.
 
         The head is read before the items, so that an item which a slow query walks past cannot be skipped: it
-        has a stamp above the head that was given as the cursor.
+        has a stamp above the head that was given as the cursor. The gap is read after them: an item that was removed
+        before this looked for it is one that the gap tells of.
         """
         with self._client.start_session(causal_consistency=True) as session:
             head_us = self._clock.head_us(session)
             high = _highest(head_us, before_us)
-            found = self._find(selection, after_us, high, limit + 1, ASCENDING, session) if high > after_us else []
+            if high <= after_us:
+                return _nothing(head_us=head_us, cursor_us=after_us)
+            found = self._find(selection, after_us, high, limit + 1, ASCENDING, session)
+            gap_us = self._gaps.after(after_us, selection.source_id, "fetched", session)
         stamps = [item.fetched_us for item in found]
-        return _oldest_of(found, stamps, limit=limit, head_us=head_us, complete_us=max(after_us, high))
+        return _oldest_of(found, stamps, limit=limit, head_us=head_us, complete_us=high, gap_us=gap_us)
 
     def changes(self, selection: Selection, *, after_us: int, limit: int, before_us: int | None = None) -> Update:
         """As `since`, by the stamp of each item's last change: what is new and what was edited, each item once."""
         with self._client.start_session(causal_consistency=True) as session:
             head_us = self._clock.head_us(session)
             high = _highest(head_us, before_us)
-            found = self._find_changed(selection, after_us, high, limit + 1, session) if high > after_us else []
+            if high <= after_us:
+                return _nothing(head_us=head_us, cursor_us=after_us)
+            found = self._find_changed(selection, after_us, high, limit + 1, session)
+            gap_us = self._gaps.after(after_us, selection.source_id, "changed", session)
         stamps = [item.changed_us for item in found]
-        return _oldest_of(found, stamps, limit=limit, head_us=head_us, complete_us=max(after_us, high))
+        return _oldest_of(found, stamps, limit=limit, head_us=head_us, complete_us=high, gap_us=gap_us)
 
     def _find(
         self, selection: Selection, low: int, high: int, limit: int, order: int, session: ClientSession
@@ -194,7 +204,8 @@ class Items:
             "from": self._items.name,
             "localField": "item",
             "foreignField": "_id",
-            "pipeline": [{"$match": wanted}, {"$project": NOT_FOR_INDEXES}],
+            # while a step of retention is under way, a sighting may be the last that is left of its item
+            "pipeline": [{"$match": {**wanted, "sources.id": source_id}}, {"$project": NOT_FOR_INDEXES}],
             "as": "found",
         }
         pipeline: list[Document] = [
@@ -224,7 +235,14 @@ def _highest(head_us: int, before_us: int | None) -> int:
     return head_us if before_us is None else min(head_us, before_us - 1)
 
 
-def _oldest_of(found: list[Item], stamps: list[int], *, limit: int, head_us: int, complete_us: int) -> Update:
+def _nothing(*, head_us: int, cursor_us: int) -> Update:
+    """The answer to the common poll, of somebody who has everything."""
+    return Update(items=(), head_us=head_us, cursor_us=cursor_us, more=False)
+
+
+def _oldest_of(
+    found: list[Item], stamps: list[int], *, limit: int, head_us: int, complete_us: int, gap_us: int | None
+) -> Update:
     """The first `limit` of what was found, newest first; complete up to the last one given if there are more."""
     more = len(found) > limit
     return Update(
@@ -232,6 +250,7 @@ def _oldest_of(found: list[Item], stamps: list[int], *, limit: int, head_us: int
         head_us=head_us,
         cursor_us=stamps[limit - 1] if more else complete_us,
         more=more,
+        gap_us=gap_us,
     )
 
 

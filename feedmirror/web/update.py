@@ -4,8 +4,15 @@
     T = 0, none   the newest items; Link leads back through everything older
     changes=1     the same, where T and the order are those of each item's last change: edits come as well
 
-A client that goes on from Feedmirror-Cursor gets every item once, whether it follows Link or not. Hosted by
-whatever can hand over parameters and take an Answer; knows no framework.
+A client that goes on from Feedmirror-Cursor gets every item once, whether it follows Link or not.
+
+Feedmirror-Gap on an answer: of what came after T, some up to this stamp has been removed meanwhile, because it is no
+longer kept. What is left is given, here and from the cursor on, so a client that only wants what is new goes on as
+ever. One that must have everything (a copy, an archive) notes that it lacks items between T and the gap, which this
+mirror cannot give any more; one that shows what the mirror holds starts anew with T = 0. With `source=B` it tells of
+B's items alone; of other filters it knows nothing, so what was removed may be nothing that the client asks for.
+
+Hosted by whatever can hand over parameters and take an Answer; knows no framework.
 """
 
 from collections.abc import Callable
@@ -46,6 +53,8 @@ def _headers(query: UpdateQuery, update: Update) -> dict[str, str]:
         "Feedmirror-Head": stamps.seconds(update.head_us),
         "Feedmirror-Cursor": stamps.seconds(update.cursor_us),
     }
+    if update.gap_us is not None:
+        headers["Feedmirror-Gap"] = stamps.seconds(update.gap_us)
     further = _further(query, update) if update.more else None
     if further is not None:
         headers["Link"] = f'</update?{encoded(further)}>; rel="next"'
