@@ -39,6 +39,8 @@ REL = f'rel="{html.REL}"'
         ('a<img src="/p.gif" width=1>', "a"),
         ("a<img src=/p.gif height='0'>", "a"),
         ("a<img>", "a"),
+        ('a<img alt="b src=c">', "a"),
+        ('a<img alt="b" src="https://www.google-analytics.com/c" title="d">', "a"),
         ('a<img src="https://pixel.wp.com/b.gif?host=x">', "a"),
         ('a<img src="http://feeds.feedburner.com/~r/x/~4/y">', "a"),
         (
@@ -47,6 +49,7 @@ REL = f'rel="{html.REL}"'
         ),
         # what a frame would show to those who see no frames
         ('<iframe src="/x"><p>instead</p></iframe>', "<p>instead</p>"),
+        ('<Iframe src="/x"><p>instead</p></IFRAME>', "<p>instead</p>"),
         # Windows' quotation marks, named as the control characters that they are not
         ("<p>it&#146;s</p>", "<p>it’s</p>"),
         ("it\x92s é", "it’s é"),

@@ -52,7 +52,9 @@ def _entry(fields: Fields, inherited_author: str) -> Entry:
         published=fields.date("published", "issued", "created", "dcterms:issued", "dc:date"),
         updated=fields.date("updated", "modified", "dcterms:modified"),
         comments_link=first_address(fields, links.get("replies", ())),
-        **modules.extras(fields),
+        thumbnail=modules.thumbnail(fields),
+        score=modules.score(fields),
+        comments=modules.comments(fields),
     )
 
 

@@ -61,7 +61,14 @@ _ZONES = {
 
 
 _DAY = timedelta(days=1)
-_EXACT_ZONES = dict.fromkeys(("GMT", "+0000", "UTC", "UT", "Z", "-0000"), UTC)
+# How ISO 8601 writes the months and zones of RFC 822's exact form: all that are in use
+_ISO_MONTHS = {name.title(): f"{number:02}" for name, number in _MONTHS.items()}
+_ISO_ZONES = dict.fromkeys(("GMT", "UTC", "UT", "Z"), "Z") | {
+    offset: offset
+    for offset in (
+        f"{sign}{hours:02}{minutes}" for sign in "+-" for hours in range(15) for minutes in ("00", "15", "30", "45")
+    )
+}
 
 
 class DateReader:
@@ -109,22 +116,11 @@ def _rfc_3339(text: str) -> datetime | None:
 
 
 def _rfc_822_exact(text: str) -> datetime | None:
-    """`Fri, 02 Jan 2026 03:04:05 +0100`, which nearly all RSS feeds write, at a fifth of the general form's time."""
-    if text[3:5] != ", " or text[7:8] != " ":
+    """`Fri, 02 Jan 2026 03:04:05 +0100`, which nearly all RSS feeds write, at a quarter of the general form's time."""
+    month, zone = _ISO_MONTHS.get(text[8:11]), _ISO_ZONES.get(text[26:])
+    if month is None or zone is None or text[3:5] != ", " or text[7] != " ":
         return None
-    zone = _EXACT_ZONES.get(text[26:]) or _exact_offset(text[26:])
-    month = _MONTHS.get(text[8:11].lower())
-    if zone is None or month is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(f"{text[12:16]}-{month:02}-{text[5:7]}T{text[17:25]}")
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=UTC) if zone is UTC else moment.replace(tzinfo=zone).astimezone(UTC)
-
-
-def _exact_offset(text: str) -> tzinfo | None:
-    return _zone(text) if len(text) == 5 and text[1:].isdigit() and text[0] in "+-" else None
+    return _rfc_3339(f"{text[12:16]}-{month}-{text[5:7]}T{text[17:25]}{zone}")
 
 
 def _rfc_822(text: str) -> datetime | None:

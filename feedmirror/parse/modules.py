@@ -5,7 +5,6 @@ Dublin Core, Media RSS, iTunes, Slash, WFW, Atom Threading and Atom Rank. Knows 
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import TypedDict
 
 from feedmirror.parse import html
 from feedmirror.parse.fields import Fields, text_in
@@ -23,7 +22,6 @@ _TAG_LISTS = ("media:keywords", "itunes:keywords")
 _TAGS = frozenset((*_TAG_TEXTS, *_TAG_LISTS, "atom:category", "itunes:category"))
 _CREATORS = ("dc:creator", "dc:author", "itunes:author")
 _PICTURES = frozenset({"media:thumbnail", "media:content", "media:group", "enclosure", "itunes:image"})
-_COUNTS = frozenset({"re:rank", "slash:comments", "thr:total"})
 # `editor@example.org (The Editor)`, as RSS 2.0 wants it, and the other orders that people write
 _MAIL_AND_NAME = re.compile(
     r"[^\s@]+@[^\s@]+\s*\((?P<name>[^()]+)\)|(?P<before>[^<>()]+)[<(]\s*(?:mailto:)?[^\s@]+@[^\s@<>()]+\s*[>)]"
@@ -39,12 +37,14 @@ def distinct(tags: Iterable[str]) -> tuple[str, ...]:
     """Tags, each of them one line, as one keeps them: none empty, each once, in order."""
     found = dict.fromkeys(tags)
     found.pop("", None)
-    return tuple([tag[:MAX_TAG_LENGTH] for tag in found][:MAX_TAGS])
+    kept = tuple(found)[:MAX_TAGS]
+    # the common case at half the time: together they are shorter than one may be
+    return kept if len("".join(kept)) <= MAX_TAG_LENGTH else tuple(tag[:MAX_TAG_LENGTH] for tag in kept)
 
 
 def _module_tags(fields: Fields) -> Iterator[str]:
     for element in fields.all(*_TAG_TEXTS):
-        yield html.text_of(text_in(element))
+        yield html.name_of(text_in(element))
     for element in fields.each("atom:category"):
         yield html.one_line(element.get("term", ""))
     for element in fields.each("itunes:category"):
@@ -67,46 +67,42 @@ def _category_names(element: Element) -> Iterator[str]:
 def creator(fields: Fields) -> str:
     """Who made the entry, by the modules; several names with commas between."""
     for kind in _CREATORS:
-        if names := joined([person_name(text_in(element)) for element in fields.each(kind)]):
+        people = fields.each(kind)
+        if people and (names := joined([person_name(text_in(element)) for element in people])):
             return names
     return ""
 
 
 def person_name(text: str) -> str:
     """The name in a line that may hold an address too; the address where there is no name."""
-    text = html.text_of(text)
+    text = html.name_of(text)
     match = _MAIL_AND_NAME.fullmatch(text) if "@" in text and len(text) <= AUTHOR else None
     return text if match is None else (match["name"] or match["before"]).strip(" \"'")
 
 
-def joined(names: Iterable[str]) -> str:
+def joined(names: list[str]) -> str:
     """The names that are not empty, each once, with commas between."""
+    if len(names) == 1:  # as nearly always
+        return names[0]
     found = dict.fromkeys(names)
     found.pop("", None)
-    return ", ".join(found) if found else ""
+    return ", ".join(found)
 
 
-class Extras(TypedDict, total=False):
-    """The fields of an entry that only modules give."""
-
-    thumbnail: str | None
-    score: int | None
-    comments: int | None
+def score(fields: Fields) -> int | None:
+    """The votes for the entry."""
+    return whole_number(fields.text("re:rank"))
 
 
-def extras(fields: Fields) -> Extras:
-    """What the modules know beyond the formats' own fields."""
-    extras: Extras = {}
-    if fields.has_any(_COUNTS):
-        extras["score"] = whole_number(fields.text("re:rank"))
-        extras["comments"] = whole_number(fields.text("slash:comments", "thr:total"))
-    if fields.has_any(_PICTURES):
-        extras["thumbnail"] = thumbnail(fields)
-    return extras
+def comments(fields: Fields) -> int | None:
+    """How many comments the entry has."""
+    return whole_number(fields.text("slash:comments", "thr:total"))
 
 
 def thumbnail(fields: Fields) -> str | None:
     """The address of a picture of the entry: a thumbnail if there is one, else a picture among its media."""
+    if not fields.has_any(_PICTURES):
+        return None
     media = [fields, *(fields.within(group) for group in fields.all("media:group", "media:content"))]
     for level in media:
         for element in level.each("media:thumbnail"):
@@ -125,6 +121,8 @@ def _is_picture(element: Element) -> bool:
 
 
 def whole_number(text: str) -> int | None:
+    if not text:
+        return None
     digits = text.removeprefix("-").removeprefix("+")
     if not digits.isascii() or not digits.isdigit() or len(digits) > _MAX_DIGITS:
         return None

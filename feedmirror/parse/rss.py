@@ -85,7 +85,9 @@ def _entry(fields: Fields) -> Entry:
         published=fields.date("pubdate", "atom:published", "dcterms:issued", "dc:date", "dcterms:created"),
         updated=fields.date("atom:updated", "dcterms:modified", "dc:date"),
         comments_link=_comments_link(fields),
-        **modules.extras(fields),
+        thumbnail=modules.thumbnail(fields),
+        score=modules.score(fields),
+        comments=modules.comments(fields),
     )
 
 
@@ -120,7 +122,7 @@ def _comments_link(fields: Fields) -> str | None:
 
 
 def _tags(fields: Fields) -> list[str]:
-    tags = [html.text_of(text_in(element)) for element in fields.each("category")]
+    tags = [html.name_of(text_in(element)) for element in fields.each("category")]
     for element in fields.each("tags"):  # in no standard, and in feeds
         tags += modules.listed(text_in(element))
     return tags
@@ -128,12 +130,12 @@ def _tags(fields: Fields) -> list[str]:
 
 def _author(fields: Fields) -> str:
     """Who wrote it: a name, where one is given beside the address."""
-    names = modules.joined([_person(fields, element) for element in fields.each("author")])
-    return (
-        names
-        or modules.creator(fields)
-        or modules.joined([_person(fields, element) for element in fields.each("atom:author")])
-    )
+    return _people(fields, "author") or modules.creator(fields) or _people(fields, "atom:author")
+
+
+def _people(fields: Fields, name: str) -> str:
+    people = fields.each(name)
+    return modules.joined([_person(fields, element) for element in people]) if people else ""
 
 
 def _person(fields: Fields, element: Element) -> str:

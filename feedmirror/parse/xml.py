@@ -25,14 +25,10 @@ _REPEATED = ("item", "entry")
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A parsed document. `recovered`: not by the strict parser; `truncated`: its end was missing.
-
-    `has_base`: somewhere in it an xml:base may stand, so that addresses are not simply relative to the document's own.
-    """
+    """A parsed document. `recovered`: not by the strict parser; `truncated`: its end was missing."""
 
     root: Element
     encoding: str
-    has_base: bool
     recovered: bool = False
     truncated: bool = False
 
@@ -43,22 +39,21 @@ def read(body: bytes, content_type: str, url: str) -> Tree:
     if presumed == "utf-8" and not repair.has_doctype(body):
         root = _strict(body, url)
         if root is not None:
-            return Tree(root, encoding.public_name(presumed), has_base=b"xml:base" in body)
+            return Tree(root, encoding.public_name(presumed))
     return _read_text(encoding.decode(body, content_type), url)
 
 
 def _read_text(decoded: encoding.Decoded, url: str) -> Tree:
     text = repair.without_doctype(decoded.text)
-    has_base = "xml:base" in text
     root = _strict(_bytes(text), url)
     if root is not None:
-        return Tree(_elements_only(root), decoded.encoding, has_base, recovered=not decoded.clean)
+        return Tree(_elements_only(root), decoded.encoding, recovered=not decoded.clean)
     text = repair.mended(text)
     root = _strict(_bytes(text), url)
     if root is not None:
-        return Tree(_elements_only(root), decoded.encoding, has_base, recovered=True)
+        return Tree(_elements_only(root), decoded.encoding, recovered=True)
     root = _forgiving(_bytes(text), url)
-    return _without_half_entry(Tree(root, decoded.encoding, has_base, recovered=True), text, url)
+    return _without_half_entry(Tree(root, decoded.encoding, recovered=True), text, url)
 
 
 def _without_half_entry(tree: Tree, text: str, url: str) -> Tree:
