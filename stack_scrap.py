@@ -9,8 +9,7 @@ Tasks are thin: they take ids, call the library, and may run twice. What is due 
 import logging
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -19,15 +18,14 @@ from celery.signals import after_setup_logger, beat_embedded_init, worker_proces
 from pymongo.errors import PyMongoError
 
 import celeryconfig
-from feedmirror import mongod
+from feedmirror.by_hand import open_storage, poll_now, sources_at, sources_of_file
 from feedmirror.config import Settings
 from feedmirror.crew import Crew
 from feedmirror.db import Connection
 from feedmirror.errors import ConfigError, FeedmirrorError
-from feedmirror.models import Item, Outcome, Source
+from feedmirror.models import Finished, Item
 from feedmirror.parent import end_with_parent
 from feedmirror.poll import Poller
-from feedmirror.sources_file import check_url, source_id
 from feedmirror.sources_watch import SourcesWatch
 from feedmirror.storage import Storage
 from feedmirror.storage.sources import Claim
@@ -132,49 +130,15 @@ def questions(*urls: str) -> list[Item]:
 
     Without a broker, whether due or not. Sources that fail are logged as warnings, and the others go on.
     """
-    return [item for _, outcome in one_pass(urls) for item in outcome.new]
+    return [item for poll in one_pass(urls) for item in poll.outcome.new]
 
 
-def one_pass(urls: Sequence[str]) -> list[tuple[Source, Outcome]]:
-    """Look at every source now, or at the feeds under these URLs, and say how each one fared.
-
-    The URLs are the operator's own, so they may lead to private addresses.
-    """
-    with _database():
-        settings, storage = Settings.from_environ(), _storage()
-        named = {source.id: source for source in _named(storage, settings, urls)}
-        poller = Poller(storage, settings)
-        claim = storage.sources.claim_now(named, lease_s=settings.lease_s)
-        with closing(poller.crew()) as crew:
-            polls = [crew.take(watched) for watched in poller.begin(claim)]
-        return [(poll.result().watched.source, poll.result().outcome) for poll in polls]
-
-
-def _named(storage: Storage, settings: Settings, urls: Sequence[str]) -> list[Source]:
-    """The sources under these URLs, which may be none of the sources file; all of the file's if there are none."""
-    if not urls:
-        SourcesWatch().refresh(storage, settings.sources_path)
-        return [watched.source for watched in storage.sources.all() if watched.active]
-    if mistakes := [f"{url}: {mistake}" for url in urls if (mistake := check_url(url))]:
-        raise ConfigError(mistakes)
-    # a source of the file comes first in `all`, and so wins over one under the same address that rests
-    known = {watched.source.url: watched.source for watched in reversed(storage.sources.all())}
-    unknown = [Source(id=source_id(url), name=url, url=url, private=True) for url in urls if url not in known]
-    for source in unknown:
-        storage.sources.add(source)
-    return [*(known[url] for url in urls if url in known), *unknown]
-
-
-@contextmanager
-def _database() -> Iterator[None]:
-    """A MongoDB for the time of a pass: the one that is named or runs already, else the bundled one."""
+def one_pass(urls: Sequence[str]) -> list[Finished]:
+    """Look at every source now, or at the feeds under these URLs, and say how each one fared."""
     settings = Settings.from_environ()
-    if settings.mongodb_uri:
-        yield
-        return
-    with mongod.running(settings):
-        yield
-        _connection.close()
+    with open_storage(settings) as storage:
+        sources = sources_at(storage, urls) if urls else sources_of_file(storage, settings)
+        return poll_now(storage, settings, sources)
 
 
 def main(urls: Sequence[str]) -> int:
@@ -186,14 +150,15 @@ def main(urls: Sequence[str]) -> int:
     except (FeedmirrorError, PyMongoError) as error:
         print(f"feedmirror: {error}", file=sys.stderr)
         return 1
-    for source, outcome in fared:
-        if outcome.error:
-            print(f"{source.name}: {outcome.error}", file=sys.stderr)
-        for item in outcome.new:
-            print(f"{source.name}: {item.title}\n    {item.link or item.id}")
-    new = sum(len(outcome.new) for _, outcome in fared)
+    for poll in fared:
+        name = poll.watched.source.name
+        if poll.outcome.error:
+            print(f"{name}: {poll.outcome.error}", file=sys.stderr)
+        for item in poll.outcome.new:
+            print(f"{name}: {item.title}\n    {item.link or item.id}")
+    new = sum(len(poll.outcome.new) for poll in fared)
     print(f"{new} new from {len(fared)} {'source' if len(fared) == 1 else 'sources'}", file=sys.stderr)
-    return 0 if any(outcome.ok for _, outcome in fared) else 1
+    return 0 if any(poll.outcome.ok for poll in fared) else 1
 
 
 if __name__ == "__main__":

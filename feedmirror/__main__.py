@@ -4,9 +4,9 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from feedmirror.commands import parse
+from feedmirror.commands import parse, poll, sources
 
-_COMMANDS = (parse,)
+_COMMANDS = (parse, poll, sources)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

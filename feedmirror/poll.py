@@ -116,8 +116,10 @@ class Poller:
         now_remembered = _remember(document, remembered)
         unchanged = Outcome(remembered=now_remembered, max_age_s=document.max_age_s, moved_to=document.moved_to)
         if now_remembered.body_digest == remembered.body_digest:
+            log.debug("%s: not changed since the last look", source.name)
             return unchanged
         page = _parsed(document)
+        log.debug("%s: %s in %s, %d entries", source.name, page.format, page.encoding, len(page.entries))
         is_first = watched.looks.last_ok_at is None
         entries = (*page.entries, *self._older(page, source)) if is_first else page.entries
         stored, identified = self._store(entries, watched)
@@ -147,7 +149,13 @@ class Poller:
         moved_to = looks.moved_to if looks.moved_looks >= _LOOKS_UNTIL_MOVED else None
         private = source.private and (moved_to is None or same_origin(moved_to, source.url))
         url = moved_to or source.url
+        began = time.monotonic()
         document = fetch(url, validators=remembered.validators, private=private, limits=self._limits)
+        taken_ms = 1000 * (time.monotonic() - began)
+        if document.body is None:
+            log.debug("%s: 304 in %.0f ms", source.name, taken_ms)
+        else:
+            log.debug("%s: %d bytes of %s in %.0f ms", source.name, len(document.body), document.content_type, taken_ms)
         # the new address does not redirect any more, and is still where the source has moved to
         return replace(document, moved_to=document.moved_to or moved_to)
 
@@ -155,7 +163,13 @@ class Poller:
         """Store entries of a source, each under the id that it has there."""
         identified = self._identify(entries, watched)
         items = _tagged(identified.items, watched.source)
-        return self._storage.items.store(watched.source.id, items, now=_began_at(watched)), identified
+        stored = self._storage.items.store(watched.source.id, items, now=_began_at(watched))
+        log.debug(
+            "%s: %d items by %s: %d new, %d new here, %d edited, %d edits held back",
+            *(watched.source.name, len(items), identified.rule),
+            *(len(stored.new), stored.sighted, stored.edited, stored.held_back),
+        )
+        return stored, identified
 
     def _older(self, page: Page, source: Source) -> Iterator[Entry]:
         """The entries of the pages that follow the first.
@@ -230,6 +244,7 @@ def _tagged(entries: dict[str, Entry], source: Source) -> dict[str, Entry]:
 def _report(watched: WatchedSource, outcome: Outcome, look: NextLook) -> None:
     """One line when something happened: news, and each change between well and failing, not each repetition."""
     name, failed_before = watched.source.name, watched.looks.failures > 0
+    log.debug("%s: next look after %.0f s: %s", name, look.interval_s, look.why)
     if outcome.error and not failed_before:
         log.warning("%s: %s; next try in %.0f s", name, outcome.error, look.interval_s)
     if outcome.ok and failed_before:

@@ -96,7 +96,7 @@ def test_a_second_pass_gives_only_what_came_since_and_asks_nobody_whether_it_is_
 
 def test_a_pass_says_how_each_source_fared(server: FeedServer, sources_path: Path) -> None:
     write(sources_path, ("A", server.url("/a")), ("Gone", server.url("/gone")))
-    fared = {source.name: outcome for source, outcome in stack_scrap.one_pass([])}
+    fared = {poll.watched.source.name: poll.outcome for poll in stack_scrap.one_pass([])}
     assert [item.title for item in fared["A"].new] == ["a1", "a2"]
     assert "404" in str(fared["Gone"].error)
 
@@ -125,7 +125,8 @@ def test_an_address_that_the_file_has_already_is_its_source(
     write(sources_path, ("A", server.url("/a")))
     stack_scrap.questions()
     server.serve("/a", atom("a3", "a2"))
-    ((source, outcome),) = stack_scrap.one_pass([server.url("/a")])
+    (poll,) = stack_scrap.one_pass([server.url("/a")])
+    source, outcome = poll.watched.source, poll.outcome
     assert (source.id, [item.title for item in outcome.new]) == ("a", ["a3"])
     assert [watched.source.id for watched in storage.sources.all()] == ["a"]
 
@@ -137,7 +138,8 @@ def test_an_address_that_was_tried_before_it_came_into_the_file_is_the_source_of
     stack_scrap.questions(url)
     write(sources_path, ("A", url))
     stack_scrap.questions()
-    ((source, _),) = stack_scrap.one_pass([url])
+    (poll,) = stack_scrap.one_pass([url])
+    source = poll.watched.source
     assert source.id == "a"
 
 
@@ -147,7 +149,7 @@ def test_what_somebody_else_is_polling_is_left_to_them(
     write(sources_path, ("A", server.url("/a")), ("B", server.url("/b")))
     SourcesWatch().refresh(storage, sources_path)
     storage.sources.claim_now(["a"], lease_s=600)
-    assert [source.id for source, _ in stack_scrap.one_pass([])] == ["b"]
+    assert [poll.watched.source.id for poll in stack_scrap.one_pass([])] == ["b"]
     assert server.requests_for("/a") == []
 
 

@@ -1,0 +1,60 @@
+"""Polling by hand: one pass, now, without a broker and whether due or not.
+
+For cron, for trying a feed, and for the commands. Claims like everybody else, so a source that a worker is polling at
+this moment is left to it.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
+
+from feedmirror import mongod
+from feedmirror.config import Settings
+from feedmirror.db import Connection
+from feedmirror.errors import ConfigError
+from feedmirror.models import Finished, Source
+from feedmirror.poll import Poller
+from feedmirror.sources_file import check_url, source_id
+from feedmirror.sources_watch import SourcesWatch
+from feedmirror.storage import Storage
+
+# Whoever waits at a terminal would rather wait out a restart of MongoDB than begin again.
+_TIMEOUT_S = 25
+
+
+@contextmanager
+def open_storage(settings: Settings) -> Iterator[Storage]:
+    """The storage for the time of the block: of the MongoDB that is named or runs already, else of the bundled one."""
+    with nullcontext() if settings.mongodb_uri else mongod.running(settings):
+        connection = Connection(settings.database_uri, timeout_s=_TIMEOUT_S)
+        with closing(connection):
+            yield Storage(connection.database()).prepare()
+
+
+def poll_now(storage: Storage, settings: Settings, sources: Sequence[Source]) -> list[Finished]:
+    """Look at these sources; how each one fared, in their order."""
+    poller = Poller(storage, settings)
+    claim = storage.sources.claim_now([source.id for source in sources], lease_s=settings.lease_s)
+    with closing(poller.crew()) as crew:
+        polls = [crew.take(watched) for watched in poller.begin(claim)]
+    return [poll.result() for poll in polls]
+
+
+def sources_of_file(storage: Storage, settings: Settings) -> list[Source]:
+    """The sources that the sources file names, which is read before."""
+    SourcesWatch().refresh(storage, settings.sources_path)
+    return [watched.source for watched in storage.sources.all() if watched.active]
+
+
+def sources_at(storage: Storage, urls: Sequence[str]) -> list[Source]:
+    """The sources under these addresses, which may be none of the sources file; those are remembered, and rest.
+
+    The addresses are the operator's own, so they may lead to private ones.
+    """
+    if mistakes := [f"{url}: {mistake}" for url in urls if (mistake := check_url(url))]:
+        raise ConfigError(mistakes)
+    # a source of the file comes first in `all`, and so wins over one under the same address that rests
+    known = {watched.source.url: watched.source for watched in reversed(storage.sources.all())}
+    unknown = [Source(id=source_id(url), name=url, url=url, private=True) for url in urls if url not in known]
+    for source in unknown:
+        storage.sources.add(source)
+    return [*(known[url] for url in urls if url in known), *unknown]
