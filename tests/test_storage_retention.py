@@ -443,7 +443,86 @@ def test_a_second_source_that_shows_an_item_while_it_goes_keeps_it(
     assert kept(storage, "one") == ""
 
 
+def test_a_sighting_whose_item_is_edited_while_it_goes_stays_with_it(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared(storage, one=(None, None), two=(DAY, None))
+    widen = Gaps.widen
+
+    def widen_and_edit(self: Gaps, *given: Any, **named: Any) -> None:
+        widen(self, *given, **named)
+        store(storage, "one", "x", summary="<p>edited</p>")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Gaps, "widen", widen_and_edit)
+        go_round(storage)
+    assert kept(storage, "two") == "x"
+    let_pass(storage, DAY)
+    go_round(storage)
+    assert kept(storage, "two") == ""
+    assert kept(storage) == "x one-own"
+
+
+def test_an_item_that_two_steps_let_go_for_two_sources_at_once_ends_as_any_other(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared(storage, one=(DAY, None), two=(None, None))
+    widen = Gaps.widen
+
+    def widen_while_another_lets_go(self: Gaps, *given: Any, **named: Any) -> None:
+        widen(self, *given, **named)
+        monkeypatch.undo()
+        watch(storage, one=(None, None), two=(DAY, None))
+        storage.retention.step()
+
+    monkeypatch.setattr(Gaps, "widen", widen_while_another_lets_go)
+    go_round(storage)
+    watch(storage, one=(DAY, None), two=(DAY, None))
+    let_pass(storage, DAY)
+    go_round(storage)
+    assert kept(storage) == kept(storage, "one") == kept(storage, "two") == ""
+
+
 # -- who is told of what is missing
+
+
+@pytest.mark.parametrize("order", ["since", "changes"])
+def test_a_reader_who_comes_just_after_a_removal_is_told(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    watch(storage, one=(DAY, None))
+    (a,) = store(storage, "one", "a").new
+    let_pass(storage, 2 * DAY)
+    update_many = Collection.update_many
+    told: list[int | None] = []
+
+    def update_and_read(*given: Any, **named: Any) -> Any:
+        result = update_many(*given, **named)
+        told.append(getattr(storage.items, order)(EVERYTHING, after_us=1, limit=9).gap_us)
+        return result
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Collection, "update_many", update_and_read)
+        storage.retention.step()
+    assert told == [a.fetched_us]
+
+
+@pytest.mark.parametrize(("order", "find"), [("since", "_find"), ("changes", "_find_changed")])
+def test_a_reader_whose_items_are_removed_just_before_it_looks_for_them_is_told(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, order: str, find: str
+) -> None:
+    watch(storage, one=(DAY, None))
+    (a,) = store(storage, "one", "a").new
+    let_pass(storage, 2 * DAY)
+    looks = getattr(type(storage.items), find)
+
+    def remove_and_look(*given: Any) -> Any:
+        storage.retention.step()
+        return looks(*given)
+
+    monkeypatch.setattr(type(storage.items), find, remove_and_look)
+    update = getattr(storage.items, order)(EVERYTHING, after_us=1, limit=9)
+    assert (update.items, update.gap_us) == ((), a.fetched_us)
 
 
 def test_whoever_asks_from_before_what_was_removed_is_told_how_far_it_went(storage: Storage) -> None:
