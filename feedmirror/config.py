@@ -34,6 +34,10 @@ class Settings:
     # Of a source seen for the first time, the older pages too, where its feed leads to them: enough to fill a page of
     # ours, and no more requests than a reader's browser makes for one article.
     first_pages: int = 10
+    # Of one group (a host and port, or what sources call one): fewer than the six that a browser opens to a host.
+    group_in_flight: int = 4
+    # One a second is no more than a reader who clicks, whatever number of feeds the host has.
+    group_per_minute: int = 60
     # Long enough for any real poll; a worker that died gives its sources back after it.
     lease_s: float = 120
     # One message: enough that its way through the broker costs little, few enough that two processes share the work.
@@ -120,6 +124,8 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "fetch_deadline_s": ("FEEDMIRROR_FETCH_DEADLINE", _seconds(1, 60)),
     "fetch_max_bytes": ("FEEDMIRROR_FETCH_MAX_BYTES", _integer(10_000, 1_000_000_000)),
     "first_pages": ("FEEDMIRROR_FIRST_PAGES", _integer(1, 1000)),
+    "group_in_flight": ("FEEDMIRROR_GROUP_IN_FLIGHT", _integer(1, 1000)),
+    "group_per_minute": ("FEEDMIRROR_GROUP_PER_MINUTE", _integer(1, 100_000)),
     "lease_s": ("FEEDMIRROR_LEASE", _seconds(1, 3600)),
     "batch_size": ("FEEDMIRROR_BATCH_SIZE", _integer(1, 1000)),
     "threads": ("FEEDMIRROR_THREADS", _integer(1, 500)),

@@ -27,6 +27,8 @@ class Source:
     group: str | None = None
     in_flight: int | None = None
     per_minute: int | None = None
+    per_day: int | None = None
+    per_month: int | None = None
     private: bool = False
     tags: tuple[str, ...] = ()
     keep_s: float | None = None
@@ -58,6 +60,15 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hints:
+    """What a feed says about how often to look: RSS `ttl`, `skipHours` (0 to 23, GMT), `skipDays` (0 is Monday)."""
+
+    ttl_s: float | None = None
+    skip_hours: frozenset[int] = frozenset()
+    skip_days: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """One document of a source, parsed: its entries in document order.
 
@@ -73,6 +84,7 @@ class Page:
     encoding: str | None = None
     recovered: bool = False
     truncated: bool = False
+    hints: Hints = Hints()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +157,8 @@ class Outcome:
     `identity` (the rule by which entries got their ids) None: what held before still holds. `notices` are short words
     on a document that could be read but was not well. `failure` is the kind of an error. `listed` counts the entries
     of the document, `shared` those of them that this source had shown before; both 0 where it was not read, because
-    it had not changed. `max_age_s` is how long the publisher calls it fresh, `moved_to` where it says that it is now.
+    it had not changed. `max_age_s` is how long the publisher calls it fresh, `hints` what the document says of when to look (None: it was not
+    read), `moved_to` where it says that it is now.
     """
 
     new: tuple[Item, ...] = ()
@@ -160,6 +173,7 @@ class Outcome:
     listed: int = 0
     shared: int = 0
     max_age_s: float | None = None
+    hints: Hints | None = None
     moved_to: str | None = None
 
     @property
@@ -194,6 +208,7 @@ class Looks:
     items_per_day: float | None = None
     windows_lost: int = 0
     window_lost_at: datetime | None = None
+    hints: Hints = Hints()
     moved_to: str | None = None
     moved_looks: int = 0
 

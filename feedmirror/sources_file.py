@@ -131,6 +131,7 @@ _KEEP_LIMITS_S = (3600, 36500 * 86400)
 _KEEP_ITEMS_MAX = 10_000_000
 _NAME_MAX = 200
 _URL_MAX = 4000
+_COUNT_MAX = 1_000_000_000
 
 
 def _check_text(value: object, most: int) -> str | None:
@@ -186,8 +187,10 @@ def _check_keep(value: object) -> str | None:
 
 
 def _check_count(value: object) -> str | None:
-    usable = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-    return None if usable else "must be a whole number from 1"
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        return "must be a whole number from 1"
+    # far beyond use, and within what the database can hold
+    return None if value <= _COUNT_MAX else f"must not be above {_COUNT_MAX}"
 
 
 def _check_keep_items(value: object) -> str | None:
@@ -212,6 +215,8 @@ _KEYS: dict[str, Callable[[object], str | None]] = {
     "group": _check_name,
     "in_flight": _check_count,
     "per_minute": _check_count,
+    "per_day": _check_count,
+    "per_month": _check_count,
     "private": _check_flag,
     "tags": _check_tags,
     "keep": _check_keep,
@@ -219,8 +224,7 @@ _KEYS: dict[str, Callable[[object], str | None]] = {
 }
 
 _KEYS_OF_LATER_KINDS = frozenset(
-    "params headers items key columns delay max_pages paging page next cursor offset history per_day per_month"
-    " script".split()
+    "params headers items key columns delay max_pages paging page next cursor offset history script".split()
 )
 
 

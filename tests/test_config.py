@@ -39,6 +39,8 @@ def test_an_empty_environment_gives_the_defaults_that_the_readme_names() -> None
         ("FEEDMIRROR_DATA", "/var/lib/../lib/mirror", "data_dir", Path("/var/lib/mirror")),
         ("FEEDMIRROR_FETCH_DEADLINE", "5s", "fetch_deadline_s", 5),
         ("FEEDMIRROR_FETCH_MAX_BYTES", "20000", "fetch_max_bytes", 20_000),
+        ("FEEDMIRROR_GROUP_IN_FLIGHT", "2", "group_in_flight", 2),
+        ("FEEDMIRROR_GROUP_PER_MINUTE", "600", "group_per_minute", 600),
         ("FEEDMIRROR_LEASE", "2m", "lease_s", 120),
         ("FEEDMIRROR_BATCH_SIZE", "7", "batch_size", 7),
         ("FEEDMIRROR_THREADS", "3", "threads", 3),

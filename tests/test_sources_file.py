@@ -48,7 +48,8 @@ def test_a_source_needs_a_name_and_an_address_only() -> None:
 
 def test_every_key_is_kept() -> None:
     source = one(
-        'kind = "feed"\nevery = "5m"\ngroup = "news"\nin_flight = 2\nper_minute = 10\nprivate = true\n'
+        'kind = "feed"\nevery = "5m"\ngroup = "news"\nin_flight = 2\nper_minute = 10\nper_day = 300\n'
+        "per_month = 10_000\nprivate = true\n"
         'tags = ["python", " web "]\nkeep = "90d"\nkeep_items = 500'
     )
     assert source == Source(
@@ -60,6 +61,8 @@ def test_every_key_is_kept() -> None:
         group="news",
         in_flight=2,
         per_minute=10,
+        per_day=300,
+        per_month=10_000,
         private=True,
         tags=("python", "web"),
         keep_s=90 * 86400,
@@ -93,6 +96,9 @@ def test_an_interval_that_cannot_be_used_says_what_can(every: str) -> None:
         ('kind = "rss"', "kind must be 'feed'"),
         ('group = ""', "group must be a text"),
         ("in_flight = 0", "in_flight must be a whole number from 1"),
+        ("per_day = 0", "per_day must be a whole number from 1"),
+        ("per_month = 2.5", "per_month must be a whole number from 1"),
+        ("per_month = 100_000_000_000_000_000_000", "per_month must not be above 1000000000"),
         ("in_flight = true", "in_flight must be a whole number from 1"),
         ('per_minute = "10"', "per_minute must be a whole number from 1"),
         ('private = "yes"', "private must be true or false"),
@@ -116,7 +122,7 @@ def test_a_value_that_cannot_be_used_is_told_with_its_line(line: str, told: str)
     assert mistake(line) == told
 
 
-@pytest.mark.parametrize("key", ["params", "headers", "items", "max_pages", "cursor", "per_day", "script"])
+@pytest.mark.parametrize("key", ["params", "headers", "items", "max_pages", "cursor", "script"])
 def test_a_key_of_a_later_kind_of_source_is_refused_with_a_hint(key: str) -> None:
     told = mistake(f'{key} = "x"')
     assert repr(key) in told
