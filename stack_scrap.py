@@ -67,7 +67,7 @@ def _poller() -> Poller:
 
 @app.task(name="feedmirror.poll_due", time_limit=_LOOK_S)
 def poll_due() -> None:
-    """Claim every source that is due, and hand them out in batches."""
+    """Claim every source that is due, and hand them out in batches; then remove some of what is no longer kept."""
     settings, storage = Settings.from_environ(), _storage()
     try:
         _sources_watch.refresh(storage, settings.sources_path)
@@ -75,6 +75,7 @@ def poll_due() -> None:
         log.warning("%s", error)
     for claim in Poller(storage, settings).claim_due():
         poll_batch.apply_async((claim.lease, list(claim.source_ids)), expires=settings.lease_s)
+    storage.retention.step()  # a small one, after what cannot wait
 
 
 @app.task(name="feedmirror.poll_batch", time_limit=_BATCH_S)

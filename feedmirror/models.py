@@ -15,8 +15,8 @@ from feedmirror.errors import Failure
 class Source:
     """One thing to watch, as the operator describes it in the sources file.
 
-    `every_s` None: the interval adapts. `private`: its URL may lead to private addresses. `keep_s` and `keep_items`: how
-    long its items are kept and how many, whichever is reached first; None: for ever, and all.
+    `every_s` None: the interval adapts. `private`: its URL may lead to private addresses. `keep_s` and
+    `keep_items`: how long its items are kept and how many, whichever is reached first; None: for ever, and all.
     """
 
     id: str
@@ -154,11 +154,11 @@ class Outcome:
 
     `new` holds the items stored, oldest first; `sighted` counts known items that this source shows for the first
     time, `edited` those whose text changed. `error` is one line for the user, None on success. `remembered` and
-    `identity` (the rule by which entries got their ids) None: what held before still holds. `notices` are short words
-    on a document that could be read but was not well. `failure` is the kind of an error. `listed` counts the entries
-    of the document, `shared` those of them that this source had shown before; both 0 where it was not read, because
-    it had not changed. `max_age_s` is how long the publisher calls it fresh, `hints` what the document says of when to look (None: it was not
-    read), `moved_to` where it says that it is now.
+    `identity` (the rule by which entries got their ids) None: what held before still holds. `notices` are short
+    words on a document that could be read but was not well. `failure` is the kind of an error. `listed` counts the
+    entries of the document, `shared` those of them that this source had shown before; both 0 where it was not
+    read, because it had not changed. `max_age_s` is how long the publisher calls it fresh, `hints` what the
+    document says of when to look (None: it was not read), `moved_to` where it says that it is now.
     """
 
     new: tuple[Item, ...] = ()

@@ -139,6 +139,7 @@ class Poller:
             notices=_notices(page),
             listed=listed,
             shared=shared,
+            hints=page.hints,
             # what is missing at a document's end, or was too soon to be stored, takes another look at the whole
             remembered=None if page.truncated or stored.held_back else now_remembered,
         )

@@ -16,7 +16,7 @@ import feedmirror.poll
 from feedmirror.config import Settings
 from feedmirror.errors import Failure
 from feedmirror.fetch.connections import connections_of_this_process
-from feedmirror.models import Finished, Item, Outcome, Remembered, Selection, Source, Validators, WatchedSource
+from feedmirror.models import Finished, Hints, Item, Outcome, Remembered, Selection, Source, Validators, WatchedSource
 from feedmirror.poll import Poller
 from feedmirror.storage import Storage
 from feedmirror.storage.sources import Claim
@@ -373,6 +373,18 @@ def test_a_window_that_shares_nothing_with_the_last_one_is_counted_and_the_pages
     mirror.server.serve("/feed", atom(entry("g"), entry("f")))
     mirror.poll()
     assert mirror.source().looks.windows_lost == 1
+
+
+def test_what_a_feed_says_of_when_to_look_holds_while_it_does_not_change(mirror: Mirror) -> None:
+    mirror.watch("/feed", every_s=None)
+    feed = b"<rss version='2.0'><channel><ttl>180</ttl><item><link>https://example.com/a</link></item></channel></rss>"
+    mirror.server.serve("/feed", feed, etag=True)
+    for _ in range(2):
+        mirror.poll()
+        looks = mirror.source().looks
+        assert looks.hints == Hints(ttl_s=3 * 3600)
+        assert looks.interval_s is not None
+        assert looks.interval_s >= 3 * 3600
 
 
 def test_why_a_source_is_looked_at_when_it_is_stands_with_the_source(mirror: Mirror) -> None:

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feedmirror.errors import Failure
-from feedmirror.models import Item, Looks, Outcome, Source, WatchedSource
-from feedmirror.schedule import Hints, NextLook, next_look
+from feedmirror.models import Hints, Item, Looks, Outcome, Source, WatchedSource
+from feedmirror.schedule import NextLook, next_look
 from feedmirror.schedule.words import in_words
 
 MIN_S, HOUR_S, DAY_S = 60.0, 3_600.0, 86_400.0
@@ -49,7 +49,9 @@ NEVER = watched(last_s=None, per_day=None, items=0)
 
 
 def look(source: WatchedSource, outcome: Outcome, *, chance: float = 0, hints: Hints = Hints()) -> NextLook:  # noqa: B008
-    return next_look(source, outcome, now=NOW, chance=chance, hints=hints)
+    """The next look after a document that gave these hints, or that had not changed since one that did."""
+    told = outcome if outcome.listed == 0 else replace(outcome, hints=hints)
+    return next_look(replace(source, looks=replace(source.looks, hints=hints)), told, now=NOW, chance=chance)
 
 
 # -- a source with an interval of its own

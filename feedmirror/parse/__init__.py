@@ -11,6 +11,7 @@ what an entry's id will be.
     xml        bytes to tree, strictly or forgivingly  modules  Dublin Core, Media RSS, iTunes and the like
     html       sanitising, and HTML as text            dates    points in time
     links      absolute http(s) addresses              limits   how long the parts of an entry may be
+    hints      when a channel wants to be looked at
     discovery  the feeds that an HTML page offers
 """
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from feedmirror.models import Entry, Page
 from feedmirror.parse import atom, html, limits, modules
 from feedmirror.parse.fields import Fields, Reading, markup_in, text_in
+from feedmirror.parse.hints import hints_of
 from feedmirror.parse.limits import author_of, guid_of, title_of
 from feedmirror.parse.names import split_tag
 from feedmirror.parse.xml import Element
@@ -46,6 +47,7 @@ def read(root: Element, reading: Reading) -> Page:
         format=_format(root),
         title=title_of(_title(channel.first("title", "dc:title"))),
         next=atom.next_page(channel, "atom:link"),
+        hints=hints_of(channel),
     )
 
 

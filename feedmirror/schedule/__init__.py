@@ -15,12 +15,10 @@ from datetime import datetime
 from feedmirror.models import Outcome, WatchedSource
 from feedmirror.schedule.adapt import adapted_s, rate_by_dates, running_rate, since_last_s, why_adapted
 from feedmirror.schedule.back_off import pause
-from feedmirror.schedule.hints import Hints, patient, unless_skipped
+from feedmirror.schedule.hints import patient, unless_skipped
 from feedmirror.schedule.words import in_words
 
-__all__ = ["Hints", "NextLook", "next_look"]
-
-_NO_HINTS = Hints()
+__all__ = ["NextLook", "next_look"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +36,15 @@ class NextLook:
     window_lost: bool
 
 
-def next_look(
-    watched: WatchedSource, outcome: Outcome, *, now: datetime, chance: float, hints: Hints = _NO_HINTS
-) -> NextLook:
+def next_look(watched: WatchedSource, outcome: Outcome, *, now: datetime, chance: float) -> NextLook:
     """Decide when to look at a source again.
 
     `watched` is the source as it was before this look, which began at `now`; `chance` is a number from 0 to 1, for
     the jitter. `every` is kept to exactly: only failures and Retry-After make it longer.
     """
     looks, every_s = watched.looks, watched.source.every_s
+    # of a document that had not changed, what it said the last time still holds
+    hints = looks.hints if outcome.hints is None else outcome.hints
     if not outcome.ok:
         interval_s, why = pause(watched, outcome, chance=chance)
         return NextLook(interval_s=interval_s, why=why, items_per_day=looks.items_per_day, window_lost=False)

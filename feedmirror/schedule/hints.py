@@ -3,10 +3,9 @@
 It makes an adapted interval longer, never shorter.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from feedmirror.models import Outcome
+from feedmirror.models import Hints, Outcome
 from feedmirror.schedule.adapt import ADAPTIVE_MAX_S, ADAPTIVE_MIN_S
 from feedmirror.schedule.words import HOUR_S, in_words
 
@@ -14,15 +13,6 @@ from feedmirror.schedule.words import HOUR_S, in_words
 JITTER = 0.1
 
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hints:
-    """What a feed says about how often to look: RSS `ttl`, `skipHours` (0 to 23, GMT), `skipDays` (0 is Monday)."""
-
-    ttl_s: float | None = None
-    skip_hours: frozenset[int] = frozenset()
-    skip_days: frozenset[int] = frozenset()
 
 
 def patient(wanted_s: float, why: str, outcome: Outcome, hints: Hints, chance: float) -> tuple[float, str]:

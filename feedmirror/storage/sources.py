@@ -15,7 +15,7 @@ from pymongo import ASCENDING, DESCENDING, UpdateMany, UpdateOne
 from pymongo.database import Database
 
 from feedmirror.errors import Failure
-from feedmirror.models import Finished, Looks, Outcome, Remembered, Source, Validators, WatchedSource
+from feedmirror.models import Finished, Hints, Looks, Outcome, Remembered, Source, Validators, WatchedSource
 
 _Document = dict[str, Any]
 
@@ -177,6 +177,8 @@ def _went_well(poll: Finished) -> _Document:
         "looks.moved_to": {"$literal": outcome.moved_to},
         "looks.moved_looks": before.moved_looks + 1 if same_move else int(outcome.moved_to is not None),
     }
+    if outcome.hints is not None:
+        change["looks.hints"] = {"$literal": _hints_document(outcome.hints)}
     if outcome.remembered is not None:
         change["remembered"] = {"$literal": asdict(outcome.remembered)}
     if outcome.identity is not None:  # the document was read
@@ -246,5 +248,18 @@ def _watched(document: Mapping[str, Any]) -> WatchedSource:
 def _looks(document: Mapping[str, Any]) -> Looks:
     looks = dict(document.get("looks", {}))
     looks["notices"] = tuple(looks.get("notices", ()))
+    looks["hints"] = _hints(looks.get("hints") or {})
     looks["failure"] = Failure(looks["failure"]) if looks.get("failure") else None
     return Looks(**looks, next_at=document["due_at"] if document["active"] else None)
+
+
+def _hints_document(hints: Hints) -> _Document:
+    return {"ttl_s": hints.ttl_s, "skip_hours": sorted(hints.skip_hours), "skip_days": sorted(hints.skip_days)}
+
+
+def _hints(document: Mapping[str, Any]) -> Hints:
+    return Hints(
+        ttl_s=document.get("ttl_s"),
+        skip_hours=frozenset(document.get("skip_hours", ())),
+        skip_days=frozenset(document.get("skip_days", ())),
+    )
