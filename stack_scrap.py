@@ -69,11 +69,14 @@ def _poller() -> Poller:
 def poll_due() -> None:
     """Claim every source that is due, and hand them out in batches; then remove some of what is no longer kept."""
     settings, storage = Settings.from_environ(), _storage()
+    poller = Poller(storage, settings)
     try:
-        _sources_watch.refresh(storage, settings.sources_path)
+        sources = _sources_watch.refresh(storage, settings.sources_path)
+        if sources is not None:
+            poller.describe_groups(sources)
     except ConfigError as error:  # said once; what the file named before goes on
         log.warning("%s", error)
-    for claim in Poller(storage, settings).claim_due():
+    for claim in poller.claim_due():
         poll_batch.apply_async((claim.lease, list(claim.source_ids)), expires=settings.lease_s)
     storage.retention.step()  # a small one, after what cannot wait
 
@@ -85,7 +88,8 @@ def poll_batch(lease: str, source_ids: list[str]) -> None:
     Waits for free threads, not for the polls to end: a server that hangs must not keep the process from others.
     """
     crew = _crew()
-    for watched in _poller().begin(Claim(lease, tuple(source_ids))):
+    admitted, _ = _poller().begin(Claim(lease, tuple(source_ids)))
+    for watched in admitted:
         crew.take(watched)
 
 

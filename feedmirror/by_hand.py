@@ -4,7 +4,9 @@ For cron, for trying a feed, and for the commands. Claims like everybody else, s
 this moment is left to it.
 """
 
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import closing, contextmanager, nullcontext
 
 from feedmirror import mongod
@@ -31,18 +33,26 @@ def open_storage(settings: Settings) -> Iterator[Storage]:
 
 
 def poll_now(storage: Storage, settings: Settings, sources: Sequence[Source]) -> list[Finished]:
-    """Look at these sources; how each one fared, in their order."""
+    """Look at these sources; how each one fared. Waits where a publisher's limits ask for it."""
     poller = Poller(storage, settings)
-    claim = storage.sources.claim_now([source.id for source in sources], lease_s=settings.lease_s)
+    polls: list[Future[Finished]] = []
+    waiting = [source.id for source in sources]
     with closing(poller.crew()) as crew:
-        polls = [crew.take(watched) for watched in poller.begin(claim)]
+        while waiting:
+            claim = storage.sources.claim_now(waiting, lease_s=settings.lease_s)
+            admitted, postponed = poller.begin(claim)
+            polls += [crew.take(watched) for watched in admitted]
+            waiting = [one.watched.source.id for one in postponed]
+            if postponed:
+                time.sleep(min(one.by_s for one in postponed))
     return [poll.result() for poll in polls]
 
 
 def sources_of_file(storage: Storage, settings: Settings) -> list[Source]:
     """The sources that the sources file names, which is read before."""
-    SourcesWatch().refresh(storage, settings.sources_path)
-    return [watched.source for watched in storage.sources.all() if watched.active]
+    sources = SourcesWatch().refresh(storage, settings.sources_path) or ()
+    Poller(storage, settings).describe_groups(sources)
+    return list(sources)
 
 
 def sources_at(storage: Storage, urls: Sequence[str]) -> list[Source]:

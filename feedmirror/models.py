@@ -7,6 +7,7 @@ microseconds since the epoch.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from feedmirror.errors import Failure
 
@@ -213,12 +214,20 @@ class Looks:
     moved_looks: int = 0
 
 
+class Slot(NamedTuple):
+    """The right to make one request in a politeness group; given back when the request is done."""
+
+    group: str
+    id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchedSource:
     """A source, how it fares, and the lease under which it is polled right now (None: nobody is at it).
 
     `identity` is the rule by which its entries get their ids, None before the first one. `active` False: the sources
-    file does not name it any more; its items stay.
+    file does not name it any more; its items stay. `slot`: what its group granted for this poll, None where that has no
+    limits.
     """
 
     source: Source
@@ -226,6 +235,7 @@ class WatchedSource:
     remembered: Remembered = Remembered()
     identity: str | None = None
     lease: str | None = None
+    slot: Slot | None = None
     active: bool = True
 
 
@@ -243,6 +253,15 @@ class Finished:
     why: str = ""
     items_per_day: float | None = None
     window_lost: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postponed:
+    """A source that was begun and could not be looked at: it is due again in `by_s` seconds, and `why` then."""
+
+    watched: WatchedSource
+    by_s: float
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

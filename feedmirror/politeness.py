@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from feedmirror.models import Source
+from feedmirror.models import Slot, Source
 
 MINUTE = timedelta(minutes=1)
 # A minute's requests all at once are a burst that publishers block for, so no ten seconds see more than their share.
@@ -50,13 +50,6 @@ class Demand:
 
     count: int
     limits: GroupLimits
-
-
-class Slot(NamedTuple):
-    """The right to make one request in a group; given back when the request is done."""
-
-    group: str
-    id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

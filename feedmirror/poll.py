@@ -1,6 +1,6 @@
 """The recipe of a poll, and the only module that knows its order.
 
-    Poller.begin        the claim becomes a lease, unless it was used
+    Poller.begin        the claim becomes a lease, unless it was used, and the source's group has a slot for it
     Poller.poll         one source, in one of the threads of a crew:
     ├── _look           fetch -> parse -> identify -> store
     │                   (304, or the same bytes as last time: done after fetch;
@@ -14,11 +14,12 @@ MongoDB away is not the source's doing and goes up.
 import logging
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha224
 from http import HTTPStatus
+from itertools import count
 
 from pymongo.errors import PyMongoError
 
@@ -28,8 +29,9 @@ from feedmirror.crew import Crew
 from feedmirror.errors import Failure, FetchError, ParseError
 from feedmirror.fetch import Limits, fetch, same_origin
 from feedmirror.identity import Identified, identify, settle
-from feedmirror.models import Document, Entry, Finished, Outcome, Page, Remembered, Source, WatchedSource
+from feedmirror.models import Document, Entry, Finished, Outcome, Page, Postponed, Remembered, Source, WatchedSource
 from feedmirror.parse import parse
+from feedmirror.politeness import Admission, GroupLimits, common_limits, demands, group_of, limits_of
 from feedmirror.schedule import NextLook, next_look
 from feedmirror.storage import Storage
 from feedmirror.storage.items import Stored
@@ -42,6 +44,8 @@ log = logging.getLogger(__name__)
 _CLAIM = 500
 # A publisher that calls a move permanent may have made a mistake that lasts an hour.
 _LOOKS_UNTIL_MOVED = 3
+# How a publisher says that it has had enough; 403 only means that where a 429 came before.
+_REFUSALS = (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class Poller:
@@ -51,6 +55,7 @@ class Poller:
         self._storage = storage
         self._settings = settings
         self._limits = Limits(total_s=settings.fetch_deadline_s, body_bytes=settings.fetch_max_bytes)
+        self._group_limits = GroupLimits(in_flight=settings.group_in_flight, per_minute=settings.group_per_minute)
 
     def claim_due(self) -> Iterator[Claim]:
         """Claim what is due, and give it in batches, until nothing is."""
@@ -63,9 +68,23 @@ class Poller:
                 return
             claimed = self._storage.sources.claim_due(limit=_CLAIM, lease_s=self._settings.lease_s)
 
-    def begin(self, claim: Claim) -> list[WatchedSource]:
-        """The sources of a claim that are ours to poll now."""
-        return self._storage.sources.begin(claim, lease_s=self._settings.lease_s)
+    def begin(self, claim: Claim) -> tuple[list[WatchedSource], list[Postponed]]:
+        """The sources of a claim that are ours to poll now, and those that their groups' limits make wait."""
+        begun = self._storage.sources.begin(claim, lease_s=self._settings.lease_s)
+        limited = [watched for watched in begun if self._is_limited(watched.source)]
+        wanted = demands([watched.source for watched in limited], self._group_limits)
+        admissions = self._storage.groups.admit(wanted, lease_s=self._settings.lease_s)
+        admitted, postponed = _shared_out(limited, admissions)
+        self._storage.sources.postpone(postponed)
+        return [*(watched for watched in begun if watched not in limited), *admitted], postponed
+
+    def _is_limited(self, source: Source) -> bool:
+        """A private source that names neither a group nor a limit is its operator's own business."""
+        return source.group is not None or limits_of([source], self._group_limits) != GroupLimits()
+
+    def describe_groups(self, sources: Iterable[Source]) -> None:
+        """Let every worker know the limits that no source of a group could tell alone."""
+        self._storage.groups.describe(common_limits(sources, self._group_limits))
 
     def poll(self, watched: WatchedSource) -> Finished:
         """Look at one source, and decide when to look again. Raises PyMongoError if MongoDB was away."""
@@ -85,22 +104,27 @@ class Poller:
         """The threads that poll in this process; a poll longer than `longest_s` ends it (None: none does)."""
         return Crew(
             self.poll,
-            self._storage.sources.finish,
+            self._finish,
             self._give_back,
             threads=self._settings.threads,
             keep_trying_s=self._settings.lease_s,
             longest_s=longest_s,
         )
 
-    def _give_back(self, watched: Sequence[WatchedSource]) -> None:
-        self._storage.sources.postpone(watched, by_s=0, why="MongoDB was away")
+    def _finish(self, finished: Sequence[Finished]) -> None:
+        self._storage.sources.finish(finished)
+        self._storage.groups.release(poll.watched.slot for poll in finished if poll.watched.slot)
+
+    def _give_back(self, given: Sequence[WatchedSource]) -> None:
+        self._storage.sources.postpone(Postponed(watched=watched, by_s=0, why="MongoDB was away") for watched in given)
+        self._storage.groups.release(watched.slot for watched in given if watched.slot)
 
     def _look(self, watched: WatchedSource) -> Outcome:
         try:
             return self._read(watched)
         except FetchError as error:
-            failure = _kind(error, watched)
-            return Outcome(error=str(error), failure=failure, retry_after_s=error.retry_after_s)
+            self._heed(error, watched)
+            return Outcome(error=str(error), failure=_kind(error, watched), retry_after_s=error.retry_after_s)
         except ParseError as error:
             return Outcome(error=str(error), failure=Failure.NOT_A_FEED)
         except PyMongoError:
@@ -109,6 +133,12 @@ class Poller:
             log.exception("%s: a bug in Feedmirror", watched.source.name)
             line = f"a bug in Feedmirror, see the worker's log: {type(error).__name__}"
             return Outcome(error=line, failure=Failure.BUG)
+
+    def _heed(self, error: FetchError, watched: WatchedSource) -> None:
+        """Let the source's group know that a publisher has had enough: it may be asked for the whole of it."""
+        if error.status in _REFUSALS and watched.slot is not None:
+            group, source_id = watched.slot.group, watched.source.id
+            self._storage.groups.throttled(group, source_id, retry_after_s=error.retry_after_s, status=error.status)
 
     def _read(self, watched: WatchedSource) -> Outcome:
         remembered, source = _still_valid(watched.remembered), watched.source
@@ -198,6 +228,25 @@ class Poller:
         if not identified.former_ids:
             return identified
         return settle(identified, self._storage.items.get(identified.former_ids))
+
+
+def _shared_out(
+    limited: Iterable[WatchedSource], admissions: Mapping[str, Admission]
+) -> tuple[list[WatchedSource], list[Postponed]]:
+    """Give each group's slots to its sources, those that have waited longest first; the others come back in turn."""
+    slots = {group: iter(admission.slots) for group, admission in admissions.items()}
+    turns = {group: count() for group in admissions}
+    admitted: list[WatchedSource] = []
+    postponed: list[Postponed] = []
+    for watched in limited:
+        group = group_of(watched.source)
+        if slot := next(slots[group], None):
+            admitted.append(replace(watched, slot=slot))
+        else:
+            admission = admissions[group]
+            by_s = admission.retry_in_s + next(turns[group]) * admission.apart_s
+            postponed.append(Postponed(watched=watched, by_s=by_s, why=admission.why))
+    return admitted, postponed
 
 
 def _kind(error: FetchError, watched: WatchedSource) -> Failure:

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from feedmirror.errors import ConfigError
+from feedmirror.models import Source
 from feedmirror.sources_file import read_sources
 from feedmirror.storage import Storage
 
@@ -20,14 +21,15 @@ class SourcesWatch:
         self._looked = False
         self._read: tuple[int, int, int] | None = None
 
-    def refresh(self, storage: Storage, path: Path) -> None:
+    def refresh(self, storage: Storage, path: Path) -> tuple[Source, ...] | None:
         """Read the file if it is not what it was; raises ConfigError, once, if it is not there or cannot be read.
 
-        A file that vanishes later leaves everything as it is: an editor may be about to put it back.
+        Gives the sources that it names, None if it was not read. A file that vanishes later leaves everything as it
+        is: an editor may be about to put it back.
         """
         state = _state(path)
         if self._looked and state in (None, self._read):
-            return
+            return None
         try:
             file = read_sources(path)
         except ConfigError:
@@ -39,6 +41,7 @@ class SourcesWatch:
             for mistake in file.mistakes:
                 log.warning("%s", mistake)
         self._looked, self._read = True, state
+        return file.sources
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:

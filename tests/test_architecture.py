@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "mongod": {*BASE, "config", "parent", "preflight"},
     "sources_watch": {*BASE, "config", "sources_file", "storage"},
     "crew": BASE,
-    "poll": {*BASE, "__init__", "config", "crew", "schedule", "identity", "fetch", "parse", "storage"},
+    "poll": {*BASE, "__init__", "config", "crew", "politeness", "schedule", "identity", "fetch", "parse", "storage"},
     "web": {*BASE, "__init__", "words", "storage"},
     "by_hand": {*BASE, "config", "db", "mongod", "poll", "sources_file", "sources_watch", "storage"},
     "celeryconfig": {*BASE, "config"},

@@ -69,7 +69,7 @@ class Mirror:
         return self.storage.sources.claim_now(paths, lease_s=LEASE_S)
 
     def poll(self, path: str = "/feed") -> Outcome:
-        (watched,) = self.poller.begin(self.claim(path))
+        (watched,), _ = self.poller.begin(self.claim(path))
         finished = self.poller.poll(watched)
         self.storage.sources.finish([finished])
         return finished.outcome
@@ -78,7 +78,7 @@ class Mirror:
         """Poll as a worker does, by a crew; how each source fared."""
         poller = poller or self.poller
         with closing(poller.crew()) as crew:
-            polls = [crew.take(watched) for watched in poller.begin(claim)]
+            polls = [crew.take(watched) for watched in poller.begin(claim)[0]]
         return {poll.result().watched.source.id: poll.result().outcome for poll in polls}
 
     def source(self, path: str = "/feed") -> WatchedSource:
@@ -517,6 +517,7 @@ class _Telling:
 
     def __init__(self, storage: Storage, done: threading.Semaphore):
         self.items = storage.items
+        self.groups = storage.groups
         self.sources = self
         self._sources = storage.sources
         self._done = done
@@ -585,6 +586,55 @@ def _noting(asked: list[bytes]) -> Any:
         return parse(body, **named)
 
     return noting
+
+
+# -- politeness
+
+
+def test_no_more_sources_of_a_group_are_polled_at_once_than_it_allows(mirror: Mirror) -> None:
+    paths = [f"/{number}" for number in range(5)]
+    mirror.watch(*paths, group="shared", in_flight=2)
+    admitted, postponed = mirror.poller.begin(mirror.claim(*paths))
+    assert [watched.source.id for watched in admitted] == paths[:2]
+    assert [one.watched.source.id for one in postponed] == paths[2:]
+    assert mirror.source("/4").looks.why == "2 requests in flight"
+    # the slots of those that have ended are free for the others
+    for path in paths:
+        mirror.server.serve(path, atom(entry(path.strip("/"))))
+    with closing(mirror.poller.crew()) as crew:
+        for watched in admitted:
+            crew.take(watched)
+    assert set(mirror.poll_all(mirror.claim(*paths[2:4]))) == set(paths[2:4])
+
+
+def test_a_private_source_without_limits_has_none(mirror: Mirror, database: Database[dict[str, Any]]) -> None:
+    paths = [f"/{number}" for number in range(9)]
+    mirror.watch(*paths)
+    admitted, postponed = mirror.poller.begin(mirror.claim(*paths))
+    assert (len(admitted), postponed) == (9, [])
+    assert database["groups"].count_documents({}) == 0
+
+
+def test_a_publisher_that_throttles_two_sources_is_left_alone_by_the_whole_group(mirror: Mirror) -> None:
+    mirror.watch("/a", "/b", "/c", group="shared", per_minute=60)
+    for path in ("/a", "/b"):
+        mirror.server.serve(path, status=429, headers={"Retry-After": "600"})
+        assert not mirror.poll(path).ok
+    admitted, (waits,) = mirror.poller.begin(mirror.claim("/c"))
+    assert admitted == []
+    assert waits.by_s > 500
+    assert "asked to wait until" in waits.why
+
+
+def test_limits_that_one_source_gives_hold_for_its_whole_group(mirror: Mirror) -> None:
+    sources = [
+        Source(id=path, name=path, url=mirror.server.url(path), private=True, group="shared", in_flight=limit)
+        for path, limit in (("/a", 1), ("/b", None), ("/c", None))
+    ]
+    mirror.storage.sources.synchronise(sources, [])
+    mirror.poller.describe_groups(sources)
+    admitted, postponed = mirror.poller.begin(mirror.claim("/b", "/c"))
+    assert (len(admitted), len(postponed)) == (1, 1)
 
 
 # -- seen for the first time

@@ -19,7 +19,8 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from feedmirror.db import Connection
-from feedmirror.politeness import Admission, Demand, GroupLedger, GroupLimits, Slot, Throttling
+from feedmirror.models import Slot
+from feedmirror.politeness import Admission, Demand, GroupLedger, GroupLimits, Throttling
 from feedmirror.storage.groups import Groups
 from tests.waiting import wait_until
 

@@ -11,7 +11,7 @@ import pytest
 from pymongo.database import Database
 
 from feedmirror.errors import Failure
-from feedmirror.models import Finished, Item, Outcome, Remembered, Source, Validators, WatchedSource
+from feedmirror.models import Finished, Item, Outcome, Postponed, Remembered, Source, Validators, WatchedSource
 from feedmirror.storage import Storage
 from feedmirror.storage.sources import Claim, Sources
 from tests.waiting import wait_until
@@ -326,8 +326,12 @@ def test_nobody_begins_what_they_have_not_claimed(sources: Sources, source_id: s
 def test_what_is_postponed_is_due_again_after_that_time_and_says_why(sources: Sources) -> None:
     watch(sources, "soon", "later")
     soon, later = begun(sources, "soon"), begun(sources, "later")
-    sources.postpone([soon], by_s=0, why="MongoDB was away")
-    sources.postpone([later], by_s=LONG_S, why="60 a minute are used up")
+    sources.postpone(
+        [
+            Postponed(watched=soon, by_s=0, why="MongoDB was away"),
+            Postponed(watched=later, by_s=LONG_S, why="60 a minute are used up"),
+        ]
+    )
     assert claimed(sources) == {"soon"}
     assert find(sources, "later").looks.why == "60 a minute are used up"
     assert find(sources, "later").lease is None

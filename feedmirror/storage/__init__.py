@@ -2,6 +2,7 @@
 
     clock      the one document that numbers new items and edits in commit order
     items      the stream: store what a page brings, give what came since
+    groups     what each publisher's patience still allows
     sources    what is watched, when it is due and how it fares
     retention  removes what the sources no longer keep; `gaps` says how far
 
@@ -17,6 +18,7 @@ from pymongo.database import Database
 
 from feedmirror.errors import NotAReplicaSet
 from feedmirror.storage.clock import Clock
+from feedmirror.storage.groups import Groups
 from feedmirror.storage.items import Items
 from feedmirror.storage.retention import Retention
 from feedmirror.storage.sources import Sources
@@ -34,6 +36,7 @@ class Storage:
         self._database = database
         self.clock = Clock(database)
         self.items = Items(database, self.clock)
+        self.groups = Groups(database)
         self.sources = Sources(database)
         self.retention = Retention(database)
 
@@ -48,6 +51,7 @@ class Storage:
             self.clock.create()
             self.items.create_indexes()
             self.sources.create_indexes()
+            self.groups.create_indexes()
             prepared.add(self._database.name)
         return self
 

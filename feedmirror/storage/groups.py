@@ -31,6 +31,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from feedmirror.models import Slot
 from feedmirror.politeness import (
     RETRY_AFTER_MAX_S,
     RETRY_AFTER_UNSAID_S,
@@ -39,7 +40,6 @@ from feedmirror.politeness import (
     Demand,
     GroupLedger,
     GroupLimits,
-    Slot,
     Throttling,
 )
 from feedmirror.storage.group_document import FORGET_AFTER_MS, Document, admit, apart_s, hear, ledger_of

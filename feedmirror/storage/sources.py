@@ -15,7 +15,7 @@ from pymongo import ASCENDING, DESCENDING, UpdateMany, UpdateOne
 from pymongo.database import Database
 
 from feedmirror.errors import Failure
-from feedmirror.models import Finished, Hints, Looks, Outcome, Remembered, Source, Validators, WatchedSource
+from feedmirror.models import Finished, Hints, Looks, Outcome, Postponed, Remembered, Source, Validators, WatchedSource
 
 _Document = dict[str, Any]
 
@@ -113,10 +113,9 @@ class Sources:
         """
         self._write([_ending(poll) for poll in finished])
 
-    def postpone(self, watched: Iterable[WatchedSource], *, by_s: float, why: str) -> None:
-        """Give sources back that were begun and not looked at: due again in so many seconds, for this reason."""
-        change = [{"$set": {"due_at": _from_now(by_s), "lease": None, "looks.why": {"$literal": why}}}]
-        self._write([UpdateOne(_mine(one), change) for one in watched])
+    def postpone(self, postponed: Iterable[Postponed]) -> None:
+        """Give sources back that were begun and not looked at: due again when and for the reason that is given."""
+        self._write([_postponing(one) for one in postponed])
 
     def _write(self, operations: list[UpdateOne]) -> None:
         if operations:
@@ -136,6 +135,11 @@ class Sources:
 
 def _mine(watched: WatchedSource) -> _Document:
     return {"_id": watched.source.id, "lease": watched.lease}
+
+
+def _postponing(postponed: Postponed) -> UpdateOne:
+    change = {"due_at": _from_now(postponed.by_s), "lease": None, "looks.why": {"$literal": postponed.why}}
+    return UpdateOne(_mine(postponed.watched), [{"$set": change}])
 
 
 def _ending(poll: Finished) -> UpdateOne:
