@@ -384,6 +384,26 @@ def dying_after(writes: Iterator[int], write: Callable[..., Any]) -> Callable[..
     return dying
 
 
+def test_a_step_that_another_one_overtakes_removes_nothing_that_is_kept(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one does the same step between the moment at which this one has counted and that at which it reads."""
+    watch(storage, one=(None, 3))
+    store(storage, "one", *"abcdefgh")
+    let_pass(storage, 2 * DAY)
+    retention, oldest = storage.retention, storage.retention._oldest
+    overtaking = iter([True])
+
+    def overtaken(source_id: str, count: int) -> Any:
+        if next(overtaking, False):
+            Storage(storage._database).retention.step()
+        return oldest(source_id, count)
+
+    monkeypatch.setattr(retention, "_oldest", overtaken)
+    retention.step()
+    assert kept(storage, "one").split() == list("fgh")
+
+
 def test_two_steps_at_once_do_no_harm(storage: Storage) -> None:
     names = [f"{number:04}" for number in range(1200)]
     watch(storage, one=(None, 100))

@@ -134,9 +134,13 @@ class Retention:
         old_before = min(now - keep.age, settled_before) if keep.age else _NEVER
         beyond = self._beyond_number(keep, most)
         looked_at = most if keep.age and self._may_be_old(keep.source_id, old_before, now) else beyond
+        oldest = self._oldest(keep.source_id, looked_at)
+        # Counted after they were read: what another step removes in between is among them and lowers the count. Counted
+        # before only, the oldest would be those that the other one has left, and too many would go.
+        beyond = self._beyond_number(keep, most) if beyond else 0
         return [
             arrival
-            for number, arrival in enumerate(self._oldest(keep.source_id, looked_at))
+            for number, arrival in enumerate(oldest)
             if arrival.arrived_at < (settled_before if number < beyond else old_before)
         ]
 
