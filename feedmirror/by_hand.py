@@ -13,7 +13,7 @@ from feedmirror import mongod
 from feedmirror.config import Settings
 from feedmirror.db import Connection
 from feedmirror.errors import ConfigError
-from feedmirror.models import Finished, Source
+from feedmirror.models import Finished, Outcome, Postponed, Source
 from feedmirror.poll import Poller
 from feedmirror.sources_file import check_url, source_id
 from feedmirror.sources_watch import SourcesWatch
@@ -21,6 +21,8 @@ from feedmirror.storage import Storage
 
 # Whoever waits at a terminal would rather wait out a restart of MongoDB than begin again.
 _TIMEOUT_S = 25
+# Longer than a limit of so many a minute takes to make room: whoever waits should hear what is in the way instead.
+_WAIT_MAX_S = 60
 
 
 @contextmanager
@@ -33,19 +35,32 @@ def open_storage(settings: Settings) -> Iterator[Storage]:
 
 
 def poll_now(storage: Storage, settings: Settings, sources: Sequence[Source]) -> list[Finished]:
-    """Look at these sources; how each one fared. Waits where a publisher's limits ask for it."""
+    """Look at these sources; how each one fared.
+
+    Waits where a publisher's limits ask for a moment. Sources that would have to wait for longer are given as failed,
+    with what is in their way; nothing is kept of that.
+    """
     poller = Poller(storage, settings)
     polls: list[Future[Finished]] = []
     waiting = [source.id for source in sources]
+    refused: list[Postponed] = []
     with closing(poller.crew()) as crew:
-        while waiting:
+        while waiting and not refused:
             claim = storage.sources.claim_now(waiting, lease_s=settings.lease_s)
             admitted, postponed = poller.begin(claim)
             polls += [crew.take(watched) for watched in admitted]
             waiting = [one.watched.source.id for one in postponed]
-            if postponed:
-                time.sleep(min(one.by_s for one in postponed))
-    return [poll.result() for poll in polls]
+            pause_s = min((one.by_s for one in postponed), default=0.0)
+            if pause_s > _WAIT_MAX_S:
+                refused = postponed
+            else:
+                time.sleep(pause_s)
+    return [*(poll.result() for poll in polls), *map(_refused, refused)]
+
+
+def _refused(postponed: Postponed) -> Finished:
+    outcome = Outcome(error=f"not looked at: {postponed.why}")
+    return Finished(watched=postponed.watched, outcome=outcome, interval_s=postponed.by_s, why=postponed.why)
 
 
 def sources_of_file(storage: Storage, settings: Settings) -> list[Source]:

@@ -76,7 +76,7 @@ class Poller:
         admissions = self._storage.groups.admit(wanted, lease_s=self._settings.lease_s)
         admitted, postponed = _shared_out(limited, admissions)
         self._storage.sources.postpone(postponed)
-        return [*(watched for watched in begun if watched not in limited), *admitted], postponed
+        return [*(watched for watched in begun if not self._is_limited(watched.source)), *admitted], postponed
 
     def _is_limited(self, source: Source) -> bool:
         """A private source that names neither a group nor a limit is its operator's own business."""

@@ -338,3 +338,23 @@ def test_messages_go_through_the_database_unless_a_broker_is_named(
     settings: Settings, expected: dict[str, object]
 ) -> None:
     assert celeryconfig.broker_settings(settings) == expected
+
+
+def test_a_pass_does_not_wait_for_a_publisher_that_asked_for_long(
+    server: FeedServer, sources_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in ("/a", "/b"):
+        server.serve(path, status=429, headers={"Retry-After": "900"})
+    sources_path.write_text(
+        "".join(
+            f'[[source]]\nname = "{name}"\nurl = "{server.url(path)}"\nprivate = true\ngroup = "g"\nper_minute = 60\n'
+            for name, path in (("A", "/a"), ("B", "/b"))
+        )
+    )
+    assert stack_scrap.main([]) == 1
+    capsys.readouterr()
+    assert stack_scrap.main([]) == 1
+    said = capsys.readouterr().err
+    assert "A: not looked at: asked to wait until" in said
+    assert "B: not looked at: asked to wait until" in said
+    assert len(server.requests) == 2
