@@ -23,7 +23,7 @@ from feedmirror.errors import ParseError
 from feedmirror.models import Page
 from feedmirror.parse import atom, discovery, json_feed, rss, xml
 from feedmirror.parse.dates import DateReader
-from feedmirror.parse.fields import Reading, has_base
+from feedmirror.parse.fields import Reading
 from feedmirror.parse.names import ATOM, RSS, Names, split_tag
 
 _FAMILIES = {"feed": ATOM, "entry": ATOM, "rss": RSS, "rdf": RSS, "channel": RSS}
@@ -57,7 +57,7 @@ def _from_xml(tree: xml.Tree, url: str, dates: DateReader) -> Page:
     if family is None:
         raise ParseError(f"XML, but no feed: its root is <{local[:40]}>")
     own_tags = [tree.root.tag, *(child.tag for child in tree.root.iterchildren("{*}channel"))]
-    reading = Reading(url=url, names=Names(family, *own_tags), dates=dates, has_base=has_base(tree.root))
+    reading = Reading(url=url, names=Names(family, *own_tags), dates=dates, has_base=tree.has_base)
     page = _READERS[family](tree.root, reading)
     return replace(page, encoding=tree.encoding, recovered=tree.recovered, truncated=tree.truncated or page.truncated)
 

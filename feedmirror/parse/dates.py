@@ -61,13 +61,13 @@ _ZONES = {
 
 
 _DAY = timedelta(days=1)
-# How ISO 8601 writes the months and zones of RFC 822's exact form: all that are in use
+# The months of RFC 822's exact form as ISO 8601 writes them, and its zones as offsets: all that are in use
 _ISO_MONTHS = {name.title(): f"{number:02}" for name, number in _MONTHS.items()}
-_ISO_ZONES = dict.fromkeys(("GMT", "UTC", "UT", "Z"), "Z") | {
-    offset: offset
-    for offset in (
-        f"{sign}{hours:02}{minutes}" for sign in "+-" for hours in range(15) for minutes in ("00", "15", "30", "45")
-    )
+_OFFSETS = dict.fromkeys(("GMT", "UTC", "UT", "Z"), timedelta()) | {
+    f"{sign}{hours:02}{minutes:02}": factor * timedelta(hours=hours, minutes=minutes)
+    for sign, factor in (("+", 1), ("-", -1))
+    for hours in range(15)
+    for minutes in (0, 15, 30, 45)
 }
 
 
@@ -117,10 +117,14 @@ def _rfc_3339(text: str) -> datetime | None:
 
 def _rfc_822_exact(text: str) -> datetime | None:
     """`Fri, 02 Jan 2026 03:04:05 +0100`, which nearly all RSS feeds write, at a quarter of the general form's time."""
-    month, zone = _ISO_MONTHS.get(text[8:11]), _ISO_ZONES.get(text[26:])
-    if month is None or zone is None or text[3:5] != ", " or text[7] != " ":
+    month, offset = _ISO_MONTHS.get(text[8:11]), _OFFSETS.get(text[26:])
+    if month is None or offset is None or text[3:5] != ", " or text[7] != " ":
         return None
-    return _rfc_3339(f"{text[12:16]}-{month}-{text[5:7]}T{text[17:25]}{zone}")
+    try:
+        # half the time of having the offset read and taken away again
+        return datetime.fromisoformat(f"{text[12:16]}-{month}-{text[5:7]}T{text[17:25]}Z") - offset
+    except (ValueError, OverflowError):
+        return None
 
 
 def _rfc_822(text: str) -> datetime | None:
@@ -197,6 +201,8 @@ def _named_zone(name: str) -> tzinfo:
 
 
 def _utc(moment: datetime) -> datetime:
+    if moment.tzinfo is UTC:  # as of most feeds; astimezone would make it anew
+        return moment
     # a date without a zone is read as UTC: the same for everybody who reads the feed
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 

@@ -18,7 +18,6 @@ from feedmirror.parse.xml import Element
 
 _HTML_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 _BASE = "{http://www.w3.org/XML/1998/namespace}base"
-_ANY_BASE = etree.XPath("boolean(//*/@xml:base)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,14 +99,6 @@ class Fields:
         if not self.reading.has_base:
             return self.reading.url
         return base_of(at, self.reading.url)
-
-
-def has_base(root: Element) -> bool:
-    """Whether there may be an xml:base in the document; in most there is none, and then no element need be asked."""
-    try:
-        return bool(_ANY_BASE(root))
-    except etree.XPathError:  # libxml2 takes no more than ten million elements
-        return True
 
 
 def base_of(element: Element, url: str) -> str:

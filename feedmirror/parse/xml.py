@@ -25,10 +25,14 @@ _REPEATED = ("item", "entry")
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A parsed document. `recovered`: not by the strict parser; `truncated`: its end was missing."""
+    """A parsed document. `recovered`: not by the strict parser; `truncated`: its end was missing.
+
+    `has_base`: whether there may be an xml:base in it; in most there is none, and then no element need be asked.
+    """
 
     root: Element
     encoding: str
+    has_base: bool
     recovered: bool = False
     truncated: bool = False
 
@@ -39,21 +43,23 @@ def read(body: bytes, content_type: str, url: str) -> Tree:
     if presumed == "utf-8" and not repair.has_doctype(body):
         root = _strict(body, url)
         if root is not None:
-            return Tree(root, encoding.public_name(presumed))
+            # no other prefix may stand for this namespace (Namespaces in XML, 3): it is written so or not there
+            return Tree(root, encoding.public_name(presumed), has_base=b"xml:base" in body)
     return _read_text(encoding.decode(body, content_type), url)
 
 
 def _read_text(decoded: encoding.Decoded, url: str) -> Tree:
     text = repair.without_doctype(decoded.text)
+    has_base = "xml:base" in text
     root = _strict(_bytes(text), url)
     if root is not None:
-        return Tree(_elements_only(root), decoded.encoding, recovered=not decoded.clean)
+        return Tree(_elements_only(root), decoded.encoding, has_base, recovered=not decoded.clean)
     text = repair.mended(text)
     root = _strict(_bytes(text), url)
     if root is not None:
-        return Tree(_elements_only(root), decoded.encoding, recovered=True)
+        return Tree(_elements_only(root), decoded.encoding, has_base, recovered=True)
     root = _forgiving(_bytes(text), url)
-    return _without_half_entry(Tree(root, decoded.encoding, recovered=True), text, url)
+    return _without_half_entry(Tree(root, decoded.encoding, has_base, recovered=True), text, url)
 
 
 def _without_half_entry(tree: Tree, text: str, url: str) -> Tree:
