@@ -70,7 +70,7 @@ class Sources:
     def all(self) -> list[WatchedSource]:
         """Every source, those that are polled first, in the order of the file."""
         found = self._sources.find({}).sort([("active", DESCENDING), ("order", ASCENDING), ("_id", ASCENDING)])
-        return [_watched(document) for document in found]
+        return [watched_of(document) for document in found]
 
     def mistakes(self) -> list[str]:
         """What is wrong in the sources file, one line each."""
@@ -103,7 +103,7 @@ class Sources:
             {"_id": {"$in": list(claim.source_ids)}, "lease": claim.lease},
             [{"$set": {"lease": lease, "due_at": _from_now(lease_s), "looks.last_at": "$$NOW"}}],
         )
-        begun = {document["_id"]: _watched(document) for document in self._sources.find({"lease": lease})}
+        begun = {document["_id"]: watched_of(document) for document in self._sources.find({"lease": lease})}
         return [begun[source_id] for source_id in claim.source_ids if source_id in begun]
 
     def finish(self, finished: Iterable[Finished]) -> None:
@@ -236,7 +236,8 @@ def _replacement(document: _Document) -> UpdateOne:
     return UpdateOne({"_id": document["_id"]}, [{"$set": change}], upsert=True)
 
 
-def _watched(document: Mapping[str, Any]) -> WatchedSource:
+def watched_of(document: Mapping[str, Any]) -> WatchedSource:
+    """A source as it is kept, as a model."""
     described = document["source"]
     remembered = document.get("remembered") or {}
     return WatchedSource(
