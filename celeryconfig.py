@@ -7,6 +7,7 @@ one pass by hand has no broker at all.
 from typing import Any
 
 from feedmirror.config import Settings
+from feedmirror.ticks import every
 
 # The broker may start after the worker, and may be away for as long as it likes.
 broker_connection_retry_on_startup = True
@@ -29,7 +30,8 @@ beat_max_loop_interval = 1
 beat_schedule = {
     "look for what is due every second": {
         "task": "feedmirror.poll_due",
-        "schedule": 1.0,
+        # Not a plain 1.0, which goes by the wall clock: set back by an hour, beat would be silent for an hour.
+        "schedule": every(seconds=1),
         # A look that could not start in time is no use, the next one finds the same. Not less, because machines
         # whose clocks differ by more than this would drop every look.
         "options": {"expires": 30},

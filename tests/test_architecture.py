@@ -25,6 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "words": set(),
     "preflight": set(),
     "parent": set(),
+    "ticks": set(),
     "config": BASE,
     "schedule": BASE,
     "politeness": BASE,
@@ -40,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "poll": {*BASE, "__init__", "config", "crew", "politeness", "schedule", "identity", "fetch", "parse", "storage"},
     "web": {*BASE, "__init__", "words", "storage"},
     "by_hand": {*BASE, "config", "db", "mongod", "poll", "sources_file", "sources_watch", "storage"},
-    "celeryconfig": {*BASE, "config"},
+    "celeryconfig": {*BASE, "config", "ticks"},
     "stack_scrap": {
         *BASE,
         *("by_hand", "config", "celeryconfig", "crew", "db", "parent", "poll", "sources_watch", "storage"),
