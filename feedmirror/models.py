@@ -7,6 +7,7 @@ whole microseconds since the epoch.
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import NamedTuple
 
 from feedmirror.errors import Failure
@@ -216,6 +217,15 @@ class Looks:
     moved_looks: int = 0
 
 
+class State(StrEnum):
+    """How a source fares, in one word."""
+
+    WAITING = "waiting"  # not looked at yet
+    LIVE = "live"
+    FAILING = "failing"
+    RETIRED = "retired"  # no longer in the sources file; its items stay
+
+
 class Slot(NamedTuple):
     """The right to make one request in a politeness group; given back when the request is done."""
 
@@ -239,6 +249,14 @@ class WatchedSource:
     lease: str | None = None
     slot: Slot | None = None
     active: bool = True
+
+    @property
+    def state(self) -> State:
+        if not self.active:
+            return State.RETIRED
+        if self.looks.error is not None:
+            return State.FAILING
+        return State.LIVE if self.looks.last_ok_at else State.WAITING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,6 +294,55 @@ class Selection:
     source_id: str | None = None
     tags: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+
+
+class Place(NamedTuple):
+    """Where a source stands in the list of all: those that are polled first, in the order of the sources file."""
+
+    active: bool
+    order: int
+    source_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFilter:
+    """Which sources a reader wants: all of these at once; the empty filter is every one.
+
+    `window_lost`: those polled that lost a window. `words`: each stands somewhere in the name, in capitals or not.
+    `ids`: one of these; None is any.
+    """
+
+    state: State | None = None
+    window_lost: bool = False
+    words: tuple[str, ...] = ()
+    ids: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcePage:
+    """A part of the list of sources. `last` is where it ends if there are more behind it, else None."""
+
+    sources: tuple[WatchedSource, ...]
+    last: Place | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceCounts:
+    """How many sources there are: `active` ones are polled, of which so many fail, wait, or lost a window."""
+
+    active: int = 0
+    failing: int = 0
+    waiting: int = 0
+    window_lost: int = 0
+    retired: int = 0
+
+    @property
+    def live(self) -> int:
+        return max(0, self.active - self.failing - self.waiting)
+
+    @property
+    def all(self) -> int:
+        return self.active + self.retired
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -167,6 +167,14 @@ class GroupLedger:
         return window.total_seconds()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupStanding:
+    """A group's ledger, and about how many requests were sent away and have a place in its queue."""
+
+    ledger: GroupLedger
+    queued: int = 0
+
+
 def group_of(source: Source) -> str:
     """The name of the group that a source belongs to: the one it gives, else the host and port of its URL.
 

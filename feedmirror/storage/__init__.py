@@ -2,8 +2,8 @@
 
     clock      the one document that numbers new items and edits in commit order
     items      the stream: store what a page brings, give what came since
-    groups     what each publisher's patience still allows
-    sources    what is watched, when it is due and how it fares
+    groups     what each publisher's patience still allows; `ledger` reads it for showing
+    sources    what is watched, when it is due and how it fares; `watchlist` reads it for showing
     retention  removes what the sources no longer keep; `gaps` says how far
 
 A collection's documents are known to its module alone; models go in and come out. Who fetched what and who asks
@@ -20,8 +20,10 @@ from feedmirror.errors import NotAReplicaSet
 from feedmirror.storage.clock import Clock
 from feedmirror.storage.groups import Groups
 from feedmirror.storage.items import Items
+from feedmirror.storage.ledger import Ledger
 from feedmirror.storage.retention import Retention
 from feedmirror.storage.sources import Sources
+from feedmirror.storage.watchlist import Watchlist
 
 __all__ = ["Storage"]
 
@@ -37,7 +39,9 @@ class Storage:
         self.clock = Clock(database)
         self.items = Items(database, self.clock)
         self.groups = Groups(database)
+        self.ledger = Ledger(database)
         self.sources = Sources(database)
+        self.watchlist = Watchlist(database)
         self.retention = Retention(database)
 
     def prepare(self) -> "Storage":
@@ -51,7 +55,9 @@ class Storage:
             self.clock.create()
             self.items.create_indexes()
             self.sources.create_indexes()
+            self.watchlist.create_indexes()
             self.groups.create_indexes()
+            self.ledger.create_indexes()
             prepared.add(self._database.name)
         return self
 

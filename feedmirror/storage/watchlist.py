@@ -1,0 +1,117 @@
+"""How the sources fare, for showing: a part of their list at a time, how many of each state there are, their names.
+
+Reads what `sources` writes. There may be ten thousand of them, so nothing here reads all: a part is found by the place
+where the one before it ended, and what an operator looks for (those that fail, lost a window, or wait) has an index of
+its own, which holds those alone. Only a search by name has to look at every name.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING
+from pymongo.database import Database
+
+from feedmirror.models import Place, SourceCounts, SourceFilter, SourcePage, State, WatchedSource
+from feedmirror.storage.sources import watched_of
+
+_Document = dict[str, Any]
+
+# The order of the list, which a part of it goes on from. `sources` has the index for all of them.
+_ORDER = [("active", DESCENDING), ("order", ASCENDING), ("_id", ASCENDING)]
+
+# The conditions of the indexes; a question must repeat one word for word to be answered from its index.
+_FAILING: _Document = {"looks.error": {"$type": "string"}}
+_WAITING: _Document = {"looks.last_ok_at": None}
+_WINDOW_LOST: _Document = {"looks.windows_lost": {"$gt": 0}}
+_INDEXES = {"failing": _FAILING, "waiting": _WAITING, "window_lost": _WINDOW_LOST}
+
+# The same as `WatchedSource.state`.
+_STATES: dict[State, _Document] = {
+    State.WAITING: {"active": True, "looks.error": None, **_WAITING},
+    State.LIVE: {"active": True, "looks.error": None, "looks.last_ok_at": {"$ne": None}},
+    State.FAILING: {"active": True, **_FAILING},
+    State.RETIRED: {"active": False},
+}
+_LOST: _Document = {"active": True, **_WINDOW_LOST}
+
+_AT_ONCE = 500
+
+
+class Watchlist:
+    """The list of an installation's sources, as a reader sees it."""
+
+    def __init__(self, database: Database[_Document]):
+        self._sources = database["sources"]
+
+    def create_indexes(self) -> None:
+        """One for each question whose answer is a few among many; that of all is made by `Sources`."""
+        for name, condition in _INDEXES.items():
+            self._sources.create_index(_ORDER, name=name, partialFilterExpression=condition)
+
+    def page(self, wanted: SourceFilter, *, after: Place | None = None, limit: int) -> SourcePage:
+        """The first `limit` sources behind a place, those that are polled first, in the order of the file."""
+        question = {"$and": list(_conditions(wanted, after))}
+        found = list(self._sources.find(question).sort(_ORDER).limit(limit + 1))
+        given = found[:limit]
+        last = _place(given[-1]) if len(found) > limit else None
+        return SourcePage(sources=tuple(map(watched_of, given)), last=last)
+
+    def every(self) -> Iterator[WatchedSource]:
+        """All of them, some at a time."""
+        page = self.page(SourceFilter(), limit=_AT_ONCE)
+        yield from page.sources
+        while page.last is not None:
+            page = self.page(SourceFilter(), after=page.last, limit=_AT_ONCE)
+            yield from page.sources
+
+    def counts(self) -> SourceCounts:
+        """How many there are of each state."""
+        return SourceCounts(
+            active=self._count({"active": True}),
+            failing=self._count(_STATES[State.FAILING]),
+            waiting=self._count(_STATES[State.WAITING]),
+            window_lost=self._count(_LOST),
+            retired=self._count(_STATES[State.RETIRED]),
+        )
+
+    def names(self, source_ids: Iterable[str]) -> dict[str, str]:
+        """What these sources are called, by id; one that there is not is left out."""
+        found = self._sources.find({"_id": {"$in": list(source_ids)}}, {"source.name": 1})
+        return {document["_id"]: document["source"]["name"] for document in found}
+
+    def _count(self, question: _Document) -> int:
+        return self._sources.count_documents(question)
+
+
+def _conditions(wanted: SourceFilter, after: Place | None) -> Iterator[_Document]:
+    yield {} if wanted.state is None else _STATES[wanted.state]
+    if wanted.window_lost:
+        yield _LOST
+    if wanted.ids is not None:
+        yield {"_id": {"$in": list(wanted.ids)}}
+    for word in wanted.words:
+        yield {"source.name": {"$regex": _pattern(word), "$options": "i"}}
+    if after is not None:
+        yield _behind(after)
+
+
+def _behind(place: Place) -> _Document:
+    """What comes later in the order; each alternative is one range of the index."""
+    active, order, source_id = place
+    return {
+        "$or": [
+            {"active": active, "order": order, "_id": {"$gt": source_id}},
+            {"active": active, "order": {"$gt": order}},
+            {"active": {"$lt": active}},
+        ]
+    }
+
+
+def _pattern(word: str) -> str:
+    """The word as a regular expression, in which MongoDB refuses a NUL."""
+    return re.escape(word).replace("\0", r"\x00")
+
+
+def _place(document: _Document) -> Place:
+    return Place(document["active"], document["order"], document["_id"])
