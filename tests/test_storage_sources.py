@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -496,3 +496,136 @@ def test_every_query_has_an_index(sources: Sources, database: Database[dict[str,
     assert len(found) >= len(queries)
     assert [entry["command"] for entry in found if "COLLSCAN" in entry["planSummary"]] == []
     assert [entry["command"] for entry in found if entry.get("hasSortStage")] == []
+
+
+# -- a server's clock that is set back: the same as stored times that lie an hour ahead
+
+HOUR = timedelta(hours=1)
+
+
+def set_back(database: Database[dict[str, Any]], by: timedelta = HOUR) -> None:
+    """Let the server's clock go back by so much, as seen from all that is stored."""
+    later = {"$add": ["$$this", by // timedelta(milliseconds=1)]}
+
+    def moved(field: str) -> dict[str, Any]:
+        return {"$cond": [{"$gt": [f"${field}", None]}, {"$let": {"vars": {"this": f"${field}"}, "in": later}}, None]}
+
+    fields = ("due_at", "looks.last_at", "looks.last_ok_at")
+    database["sources"].update_many({}, [{"$set": {field: moved(field) for field in fields}}])
+    database["notes"].update_many({"_id": "clock"}, [{"$set": {"highest": moved("highest")}}])
+
+
+def due_in_s(sources: Sources, source_id: str) -> float:
+    looks = find(sources, source_id).looks
+    assert looks.next_at is not None
+    return (looks.next_at - datetime.now(UTC)).total_seconds()
+
+
+def test_a_clock_that_is_set_back_leaves_every_source_due_when_it_was(
+    sources: Sources, database: Database[dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    watch(sources, "soon", "later", "overdue", "new")
+    polled(sources, "soon", Outcome(), interval_s=30)
+    polled(sources, "later", Outcome(), interval_s=5000)
+    polled(sources, "overdue", Outcome(), interval_s=0)
+    set_back(database)
+    assert "new" in claimed(sources)
+    wait_until(lambda: claimed(sources) == {"overdue"}, "what was due then", timeout_s=5)
+    assert 20 < due_in_s(sources, "soon") <= 30
+    assert 4990 < due_in_s(sources, "later") <= 5000
+    assert ["set back by 1:00:00" in line or "set back by 0:59:59" in line for line in caplog.messages] == [True]
+    assert claimed(sources) == set()
+    assert len(caplog.messages) == 1
+
+
+def test_a_lease_keeps_its_length_when_the_clock_is_set_back(
+    sources: Sources, database: Database[dict[str, Any]]
+) -> None:
+    watch(sources, "dies", "lives")
+    begun(sources, "lives", lease_s=LONG_S)
+    begun(sources, "dies", lease_s=SHORT_S)
+    set_back(database)
+    assert wait_until(lambda: claimed(sources), "the lease to end") == {"dies"}
+    assert LONG_S - 60 < due_in_s(sources, "lives") <= LONG_S
+
+
+def test_many_who_notice_it_at_once_move_everything_once(sources: Sources, database: Database[dict[str, Any]]) -> None:
+    names = [f"s{number:03}" for number in range(200)]
+    watch(sources, *names)
+    sources.finish(
+        Finished(watched=watched, outcome=Outcome(), interval_s=5000)
+        for watched in sources.begin(sources.claim_now(names, lease_s=LONG_S), lease_s=LONG_S)
+    )
+    set_back(database)
+    start = threading.Barrier(8)
+
+    def claim(_: int) -> Claim:
+        start.wait()
+        return sources.claim_due(limit=500, lease_s=LONG_S)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert {claim.source_ids for claim in threads.map(claim, range(8))} == {()}
+    assert all(4900 < due_in_s(sources, name) <= 5000 for name in (names[0], names[-1]))
+    assert all(watched.looks.next_at == sources.all()[0].looks.next_at for watched in sources.all())
+
+
+def test_who_dies_while_moving_leaves_all_of_it_to_the_next(
+    sources: Sources, database: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch(sources, "a")
+    polled(sources, "a", Outcome(), interval_s=30)
+    set_back(database)
+    dying = Sources(database)
+    move_back = dying._move_back
+
+    def move_and_die(*arguments: Any) -> None:
+        move_back(*arguments)
+        raise SystemExit
+
+    monkeypatch.setattr(dying._clock, "_move_back", move_and_die)
+    with pytest.raises(SystemExit):
+        dying.claim_due(limit=1, lease_s=LONG_S)
+    assert due_in_s(sources, "a") > 3000
+    assert claimed(sources) == set()
+    assert 20 < due_in_s(sources, "a") <= 30
+
+
+def test_a_small_correction_of_the_clock_moves_nothing(sources: Sources, database: Database[dict[str, Any]]) -> None:
+    watch(sources, "a")
+    polled(sources, "a", Outcome())
+    set_back(database, timedelta(seconds=4))
+    before = find(sources, "a")
+    assert claimed(sources) == set()
+    assert find(sources, "a") == before
+
+
+def test_a_poll_that_began_before_the_clock_was_set_back_is_due_its_interval_after_it_ended(
+    sources: Sources, database: Database[dict[str, Any]]
+) -> None:
+    watch(sources, "a")
+    watched = begun(sources, "a")
+    set_back(database)
+    end(sources, watched, Outcome(), interval_s=30)
+    assert 20 < due_in_s(sources, "a") <= 30
+
+
+def test_by_hand_a_source_comes_free_in_time_although_the_clock_was_set_back(
+    sources: Sources, database: Database[dict[str, Any]]
+) -> None:
+    sources.add(source("a"))
+    begun(sources, "a", lease_s=SHORT_S)
+    set_back(database)
+    wait_until(lambda: sources.claim_now(["a"], lease_s=LONG_S).source_ids, "the lease to end", timeout_s=10)
+
+
+def test_a_clock_that_is_set_ahead_makes_everything_due_once(
+    sources: Sources, database: Database[dict[str, Any]]
+) -> None:
+    watch(sources, "a", "b")
+    for name in ("a", "b"):
+        polled(sources, name, Outcome(), interval_s=30)
+    set_back(database, -HOUR)
+    for watched in sources.begin(sources.claim_due(limit=10, lease_s=LONG_S), lease_s=LONG_S):
+        end(sources, watched, Outcome(), interval_s=30)
+    assert claimed(sources) == set()
+    assert 20 < due_in_s(sources, "a") <= 30

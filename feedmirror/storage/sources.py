@@ -2,20 +2,23 @@
 
 A source is due at `due_at`. Claiming it moves that moment to the end of a lease, so a claimed source is simply one
 that is due later: nothing has to be given back when a worker dies. All times are the server's (`$$NOW`), whatever
-the clocks of the workers say. When to look again is decided elsewhere and handed in.
+the clocks of the workers say; when that clock is set back, they are moved with it (see server_clock.py). When to look
+again is decided elsewhere and handed in.
 """
 
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, UpdateMany, UpdateOne
+from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from feedmirror.errors import Failure
 from feedmirror.models import Finished, Hints, Looks, Outcome, Postponed, Remembered, Source, Validators, WatchedSource
+from feedmirror.storage.server_clock import ServerClock
 
 _Document = dict[str, Any]
 
@@ -38,9 +41,11 @@ class Sources:
     def __init__(self, database: Database[_Document]):
         self._sources = database["sources"]
         self._notes = database["notes"]
+        self._clock = ServerClock(database, self._move_back)
 
     def create_indexes(self) -> None:
-        """One for every query made here."""
+        """One for every query made here; and the note of the clock, without which the first claims would race."""
+        self._clock.create()
         self._sources.create_index([("active", ASCENDING), ("due_at", ASCENDING)])
         self._sources.create_index([("active", DESCENDING), ("order", ASCENDING), ("_id", ASCENDING)])
         self._sources.create_index([("lease", ASCENDING)])
@@ -81,7 +86,7 @@ class Sources:
 
     def claim_due(self, *, limit: int, lease_s: float) -> Claim:
         """Claim at most `limit` sources that are due, those that have waited longest first."""
-        now = self._now()
+        now = self._clock.now()
         due = {"active": True, "due_at": {"$lte": now}}
         ids = [found["_id"] for found in self._sources.find(due, {"_id": 1}).sort("due_at", ASCENDING).limit(limit)]
         # Two beats may have found the same sources: the update takes only what is still due.
@@ -90,7 +95,7 @@ class Sources:
     def claim_now(self, source_ids: Iterable[str], *, lease_s: float) -> Claim:
         """Claim these sources whether due or not, except those that somebody is polling."""
         ids = list(source_ids)
-        free = [{"lease": None}, {"due_at": {"$lte": self._now()}}]
+        free = [{"lease": None}, {"due_at": {"$lte": self._clock.now()}}]
         return self._claim({"_id": {"$in": ids}, "$or": free}, lease_s)
 
     def begin(self, claim: Claim, *, lease_s: float) -> list[WatchedSource]:
@@ -127,10 +132,16 @@ class Sources:
         claimed = self._sources.find({"lease": lease}, {"_id": 1})
         return Claim(lease, tuple(found["_id"] for found in claimed))
 
-    def _now(self) -> datetime:
-        """The server's time: a worker's own clock may be wrong by hours."""
-        moment: datetime = self._sources.database.command("hello")["localTime"]
-        return moment.replace(tzinfo=UTC)  # commands ignore the client's tz_aware
+    def _move_back(self, now: datetime, by: timedelta, session: ClientSession) -> None:
+        """What was due in a minute stays due in a minute, and a lease that had a minute left keeps that.
+
+        A poll that began or ended after the clock was set back and before that was noticed, a second later at most, is
+        moved as well: its source is looked at once too soon.
+        """
+        sooner = {"$subtract": ["$due_at", by // timedelta(milliseconds=1)]}
+        # a source that rests may be held by a pass by hand; naming both lets the index find them
+        later = {"active": {"$in": [True, False]}, "due_at": {"$gt": now}}
+        self._sources.update_many(later, [{"$set": {"due_at": sooner}}], session=session)
 
 
 def _mine(watched: WatchedSource) -> _Document:
@@ -143,8 +154,10 @@ def _postponing(postponed: Postponed) -> UpdateOne:
 
 
 def _ending(poll: Finished) -> UpdateOne:
+    # the clock may have been set back since the poll began
+    began_at = {"$min": ["$looks.last_at", "$$NOW"]}
     change = {
-        "due_at": {"$max": ["$$NOW", {"$add": ["$looks.last_at", int(poll.interval_s * 1000)]}]},
+        "due_at": {"$max": ["$$NOW", {"$add": [began_at, int(poll.interval_s * 1000)]}]},
         "lease": None,
         "looks.interval_s": poll.interval_s,
         "looks.why": {"$literal": poll.why},
