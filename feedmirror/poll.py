@@ -34,7 +34,7 @@ from feedmirror.parse import parse
 from feedmirror.politeness import Admission, GroupLimits, common_limits, demands, group_of, limits_of
 from feedmirror.schedule import NextLook, next_look
 from feedmirror.storage import Storage
-from feedmirror.storage.items import Stored
+from feedmirror.storage.arrivals import Stored
 from feedmirror.storage.sources import Claim
 
 log = logging.getLogger(__name__)

@@ -14,10 +14,12 @@ _RUN = re.compile(r"[^\W_]+")
 def words_of(texts: Iterable[str]) -> set[str]:
     """Every word under which these texts are found."""
     found: set[str] = set()
-    for text in texts:
-        folded = text.casefold()
-        found.update(_trimmed(folded))
-        found.update(_RUN.findall(folded))
+    for chunk in " ".join(texts).casefold().split():
+        if chunk.isalnum():  # as most are, and then it is both
+            found.add(chunk)
+        else:
+            found.update(_trimmed(chunk))
+            found.update(_RUN.findall(chunk))
     return found
 
 

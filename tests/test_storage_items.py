@@ -9,8 +9,8 @@ from pymongo.database import Database
 
 from feedmirror.models import Entry, Item, Selection
 from feedmirror.storage import Storage
+from feedmirror.storage.arrivals import Stored
 from feedmirror.storage.changes import COUNTS_EVERY, SUMMARY_EDITS_MAX
-from feedmirror.storage.items import Stored
 from feedmirror.words import asked_words
 
 EVERYTHING = Selection()

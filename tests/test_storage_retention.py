@@ -15,8 +15,8 @@ from pymongo.errors import AutoReconnect
 
 from feedmirror.models import Entry, Item, Selection, Source
 from feedmirror.storage import Storage, retention
+from feedmirror.storage.arrivals import Stored
 from feedmirror.storage.gaps import Gaps
-from feedmirror.storage.items import Stored
 from feedmirror.storage.retention import ITEMS_A_STEP, Step
 
 EVERYTHING = Selection()

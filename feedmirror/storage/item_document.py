@@ -10,6 +10,7 @@ Pure: knows no collection and makes no query.
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from feedmirror.models import Entry, Item, Sighting
@@ -19,52 +20,64 @@ from feedmirror.words import words_of
 Document = dict[str, Any]
 
 ENTRY_FIELDS = tuple(field.name for field in fields(Entry))
+_values_of = attrgetter(*ENTRY_FIELDS)
+_NOT_PLAIN = ("tags", "published", "updated")
 NOT_FOR_INDEXES = {"words": 0, "labels": 0}
 
 
 class Writing:
-    """The documents that one transaction writes for a source, numbered as they are made."""
+    """The documents that one transaction writes, numbered as they are made.
 
-    def __init__(self, source_id: str, tick: Tick):
-        self._source_id = source_id
+    `documents`: what is known, by id, and then as it becomes: what one source brings is known to the next.
+    `sightings`: the arrivals of items at further sources, as documents of their own.
+    """
+
+    def __init__(self, known: Mapping[str, Document], tick: Tick):
+        self._known = known
+        self.documents = dict(known)
+        self.sightings: list[Document] = []
         self._stamps = iter(range(tick.first_us, tick.head_us + 1))
         self._now = tick.now
 
-    def insert(self, item_id: str, entry: Entry) -> Document:
+    def changed(self) -> list[Document]:
+        """Those that are to be written."""
+        return [document for item_id, document in self.documents.items() if document is not self._known.get(item_id)]
+
+    def insert(self, source_id: str, item_id: str, entry: Entry) -> Document:
         """A new item."""
         stamp = next(self._stamps)
-        return {
+        document = {
             "_id": item_id,
             **_shown(entry),
             "fetched": stamp,
             "changed": stamp,
             "arrived_at": self._now,
             "counted_at": self._now,
-            "first_source": self._source_id,
-            "sources": [{"id": self._source_id, "fetched": stamp}],
+            "first_source": source_id,
+            "sources": [{"id": source_id, "fetched": stamp}],
         }
+        self.documents[item_id] = document
+        return document
 
-    def sight(self, document: Document) -> Document:
+    def sight(self, source_id: str, document: Document) -> None:
         """A known item that this source shows for the first time."""
         stamp = next(self._stamps)
-        seen = [*document["sources"], {"id": self._source_id, "fetched": stamp}]
-        return {**document, **_found_by(document), "sources": seen, "changed": stamp}
+        item_id = document["_id"]
+        sighting = {"item": item_id, "source": source_id, "fetched": stamp, "arrived_at": self._now}
+        self.sightings.append(sighting)
+        seen = [*document["sources"], {"id": source_id, "fetched": stamp}]
+        self.documents[item_id] = {**document, **_found_by(document), "sources": seen, "changed": stamp}
 
-    def edit(self, document: Document, entry: Entry) -> Document:
+    def edit(self, document: Document, entry: Entry) -> None:
         """A known item as the entry has it now."""
         edits = document.get("summary_edits", 0) + (document["summary"] != entry.summary)
-        return {
+        self.documents[document["_id"]] = {
             **document,
             **_shown(entry),
             "changed": next(self._stamps),
             "counted_at": self._now,
             "summary_edits": edits,
         }
-
-    def sighting(self, document: Mapping[str, Any]) -> Document:
-        """The latest arrival of an item at a further source, as a document of its own."""
-        last = document["sources"][-1]
-        return {"item": document["_id"], "source": last["id"], "fetched": last["fetched"], "arrived_at": self._now}
 
 
 def is_stub(document: Mapping[str, Any]) -> bool:
@@ -105,7 +118,9 @@ def _entry_fields(document: Mapping[str, Any]) -> Document:
 
 
 def _shown(entry: Entry) -> Document:
-    shown = {name: plain(getattr(entry, name)) for name in ENTRY_FIELDS}
+    shown = dict(zip(ENTRY_FIELDS, _values_of(entry), strict=True))
+    for name in _NOT_PLAIN:
+        shown[name] = plain(shown[name])
     return {**shown, **_found_by(shown)}
 
 

@@ -3,57 +3,23 @@
 An item that a second source shows as well keeps its place; its arrival there is a document of `sightings`, because
 an array cannot be read in the order of one of its members.
 
-    store   a portion at a time, oldest first:
-            look up what is known  ->  nothing to write: done after this one round trip
-            else one transaction: advance the clock, look again, insert and edit
-
-Whether an entry is the same as another is not decided here: ids come in. What a document looks like stands in
-`item_document`, what counts as a change in `changes`.
+What a document looks like stands in `item_document`; how items are stored, several sources at once, in `arrivals`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
-from itertools import islice
-from typing import Any
 
-from pymongo import ASCENDING, DESCENDING, InsertOne, ReplaceOne
+from pymongo import ASCENDING, DESCENDING
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
-from pymongo.read_concern import ReadConcern
 
 from feedmirror.models import Entry, Item, Selection, Update
-from feedmirror.storage.changes import Changes
+from feedmirror.storage.arrivals import Arrivals, Stored
 from feedmirror.storage.clock import Clock
 from feedmirror.storage.gaps import Gaps
 from feedmirror.storage.indexes import have_index
-from feedmirror.storage.item_document import NOT_FOR_INDEXES, Document, Writing, entry_of, item_of
-
-# Everybody else waits while a transaction holds the clock: at 50,000 items a second, ten milliseconds.
-_PORTION = 500
-_DUPLICATE_KEY = 11000
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What a page brought: new items, oldest first; how many known ones it shows for the first time, or edited.
-
-    `held_back` counts edits that were too soon after the last one: the page must be read again for them.
-    """
-
-    new: tuple[Item, ...] = ()
-    sighted: int = 0
-    edited: int = 0
-    held_back: int = 0
-
-    def __add__(self, other: "Stored") -> "Stored":
-        return Stored(
-            new=self.new + other.new,
-            sighted=self.sighted + other.sighted,
-            edited=self.edited + other.edited,
-            held_back=self.held_back + other.held_back,
-        )
+from feedmirror.storage.item_document import NOT_FOR_INDEXES, Document, entry_of, item_of
 
 
 class Items:
@@ -64,6 +30,7 @@ class Items:
         self._items = database["items"]
         self._sightings = database["sightings"]
         self._clock = clock
+        self._arrivals = Arrivals(database, clock)
         self._gaps = Gaps(database)
 
     def create_indexes(self) -> None:
@@ -80,69 +47,16 @@ class Items:
         """Store what a source shows, by id, in document order (newest first). `now` is the server's time.
 
         Exactly once, whoever else writes: after it returns, all is readable by everybody, and nothing that is
-        stored later gets a lower stamp.
+        stored later gets a lower stamp. To be called by several threads: those that meet write together.
         """
-        stored = Stored()
-        for portion in _portions(_oldest_first(entries)):
-            stored += self._store_portion(source_id, portion, now)
-        return stored
-
-    def _store_portion(self, source_id: str, entries: Mapping[str, Entry], now: datetime) -> Stored:
-        changes = Changes.between(entries, self._known(entries), source_id=source_id, now=now)
-        if not changes:
-            return Stored(held_back=len(changes.held_back))
-        while True:
-            try:
-                with self._client.start_session() as session:
-                    return session.with_transaction(
-                        lambda session: self._store_within(session, source_id, entries, now),
-                        read_concern=ReadConcern("snapshot"),
-                    )
-            except BulkWriteError as error:
-                self._mend(error)
-
-    def _known(self, ids: Iterable[str], session: ClientSession | None = None) -> dict[str, Document]:
-        found = self._items.find({"_id": {"$in": list(ids)}}, NOT_FOR_INDEXES, session=session)
-        return {document["_id"]: document for document in found}
-
-    def _store_within(
-        self, session: ClientSession, source_id: str, entries: Mapping[str, Entry], now: datetime
-    ) -> Stored:
-        # The clock comes first: it is the lock behind which nobody else inserts. An item takes at most one stamp.
-        tick = self._clock.advance(len(entries), session)
-        changes = Changes.between(entries, self._known(entries, session), source_id=source_id, now=now)
-        writing = Writing(source_id, tick)
-        arrivals = [writing.insert(item_id, entry) for item_id, entry in changes.new.items()]
-        sightings = [writing.sight(document) for document in changes.sighted]
-        edits = [writing.edit(document, entry) for document, entry in changes.edited]
-        operations = [InsertOne(document) for document in arrivals] + [
-            ReplaceOne({"_id": document["_id"]}, document) for document in (*sightings, *edits)
-        ]
-        if operations:
-            self._items.bulk_write(operations, ordered=True, session=session)
-        if sightings:
-            self._sightings.insert_many(map(writing.sighting, sightings), session=session)
-        return Stored(tuple(map(item_of, arrivals)), len(sightings), len(edits), len(changes.held_back))
-
-    def _mend(self, error: BulkWriteError) -> None:
-        """After a duplicate key, make the next try succeed; raises the error again if it was anything else.
-
-        Somebody else inserted the id first: nothing to do, the next try sees it. A stamp was there already: the
-        clock came from an older backup than the items.
-        """
-        details: Sequence[Mapping[str, Any]] = (error.details or {}).get("writeErrors", [])
-        if not details or any(detail.get("code") != _DUPLICATE_KEY for detail in details):
-            raise error
-        if any("_id" not in detail.get("keyPattern", {}) for detail in details):
-            # not {}: a sparse index is used only where it cannot leave anything out
-            newest = self._items.find_one({"changed": {"$gt": 0}}, {"changed": 1}, sort=[("changed", DESCENDING)])
-            self._clock.raise_to(newest["changed"] if newest else 0)
+        return self._arrivals.store(source_id, entries, now=now)
 
     # -- reading
 
     def get(self, ids: Iterable[str]) -> dict[str, Entry]:
         """The entries that are stored under these ids, by id; of what retention has removed, an empty one."""
-        return {item_id: entry_of(document) for item_id, document in self._known(ids).items()}
+        found = self._items.find({"_id": {"$in": list(ids)}}, NOT_FOR_INDEXES)
+        return {document["_id"]: entry_of(document) for document in found}
 
     def newest(self, selection: Selection, *, limit: int, before_us: int | None = None) -> Update:
         """The newest `limit` items of a selection, below `before_us` if given; `more` means older ones exist."""
@@ -258,30 +172,6 @@ def _as_seen_at(item: Item, source_id: str | None) -> Item:
     """The item under the stamp of its arrival at this source."""
     stamps = [seen.fetched_us for seen in item.sources if seen.source_id == source_id]
     return replace(item, fetched_us=stamps[0]) if stamps else item
-
-
-def _oldest_first(entries: Mapping[str, Entry]) -> list[tuple[str, Entry]]:
-    """Entries in the order in which they are numbered.
-
-    Feeds list the newest first, so the document is read from its end; where every entry has a date, that decides,
-    because some list the oldest first.
-    """
-    backwards = list(entries.items())[::-1]
-    if all(entry.published for entry in entries.values()):
-        backwards.sort(key=_published)
-    return backwards
-
-
-def _published(pair: tuple[str, Entry]) -> datetime:
-    moment = pair[1].published
-    assert moment is not None
-    return moment
-
-
-def _portions(entries: Iterable[tuple[str, Entry]]) -> Iterator[dict[str, Entry]]:
-    remaining = iter(entries)
-    while portion := dict(islice(remaining, _PORTION)):
-        yield portion
 
 
 def _wanted(selection: Selection) -> Document:
