@@ -39,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "sources_watch": {*BASE, "config", "sources_file", "storage"},
     "crew": BASE,
     "poll": {*BASE, "__init__", "config", "crew", "politeness", "schedule", "identity", "fetch", "parse", "storage"},
-    "web": {*BASE, "__init__", "words", "storage"},
+    "web": {*BASE, "__init__", "politeness", "storage", "words"},
     "by_hand": {*BASE, "config", "db", "mongod", "poll", "sources_file", "sources_watch", "storage"},
     "celeryconfig": {*BASE, "config", "ticks"},
     "stack_scrap": {
