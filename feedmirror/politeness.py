@@ -43,6 +43,17 @@ class GroupLimits:
         """The most within any ten seconds: a minute's share of them, and one at least."""
         return None if self.per_minute is None else -(-self.per_minute // BURSTS_A_MINUTE)
 
+    @property
+    def words(self) -> str:
+        """All of them in words: "4 at once, 60 a minute", "no limits"."""
+        spans = (
+            (self.in_flight, "at once"),
+            (self.per_minute, "a minute"),
+            (self.per_day, "a day"),
+            (self.per_month, "a month"),
+        )
+        return ", ".join(f"{number:,} {span}" for number, span in spans if number is not None) or "no limits"
+
 
 @dataclass(frozen=True, slots=True)
 class Demand:

@@ -20,6 +20,7 @@
 
   const LONGEST_PAUSE = MINUTE;
   const SOURCES_INTERVAL = MINUTE;
+  const MOST_IDS = 100; // as many as one request may ask for
   const HIDDEN_FACTOR = 3; // a tab that nobody sees asks less often; the count in its title may lag a little
   const NEAR_TOP = 60; // pixels; who has scrolled further is reading, and must not be moved
 
@@ -75,7 +76,7 @@
   /** Makes the row of an item. */
   const row = (function () {
     const template = document.getElementById("row").content.querySelector("article");
-    let names = JSON.parse(document.getElementById("names").textContent);
+    const names = JSON.parse(document.getElementById("names").textContent);
 
     function fillLink($link, href) {
       // whatever else a link may be, it is not shown as one: javascript: and data: run where they are clicked
@@ -145,9 +146,9 @@
 
     return {
       make,
-      hasUnnamed: (item) => item.sources.some((id) => !(id in names)),
-      setNames(others) {
-        names = others;
+      unnamed: (items) => items.flatMap((item) => item.sources).filter((id) => !(id in names)),
+      addNames(others) {
+        Object.assign(names, others);
         $(feed)
           .find(".source")
           .each(function () {
@@ -452,7 +453,8 @@
       if (Number(given) > Number(cursor)) cursor = given;
       const fresh = stream.take(items);
       if (fresh.length && !empty) attention.call(fresh);
-      if (items.some(row.hasUnnamed)) askForSources();
+      const unnamed = row.unnamed(items);
+      if (unnamed.length) askForSources(unnamed);
       if (empty) $("#trouble").remove();
       empty = false;
       indicator.live();
@@ -500,18 +502,20 @@
     };
   })();
 
-  /** How many sources fail, and what new ones are called. */
-  function askForSources() {
+  /** How many sources fail, and what these are called. */
+  function askForSources(ids) {
     if (document.hidden) return;
-    $.ajax({ url: "/api/sources", dataType: "json", timeout: patience }).done(function (answer) {
-      const active = answer.sources.filter((source) => source.state !== "retired");
-      const failing = active.filter((source) => source.state === "failing").length;
+    const asked = Array.from(new Set(ids)).slice(0, MOST_IDS);
+    // there may be thousands of sources: of all others, only their number matters
+    const query = asked.map((id) => "id=" + encodeURIComponent(id)).join("&") || "limit=1";
+    $.ajax({ url: "/api/sources?" + query, dataType: "json", timeout: patience }).done(function (answer) {
+      const { active, failing } = answer.counts;
       const verb = failing === 1 ? " is failing" : " are failing";
-      row.setNames(Object.fromEntries(answer.sources.map((source) => [source.id, source.name])));
+      row.addNames(Object.fromEntries(answer.sources.map((source) => [source.id, source.name])));
       $("#failing")
         .prop("hidden", !failing)
         .find("a")
-        .text(failing + " of " + counted(active.length, "source") + verb);
+        .text(failing.toLocaleString("en-US") + " of " + counted(active, "source") + verb);
     });
   }
 
@@ -570,6 +574,6 @@
   // a page that comes back from the browser's memory has the rows of then
   $(window).on("pageshow", (event) => event.originalEvent.persisted && wake());
   window.setInterval(tick, SECOND);
-  window.setInterval(askForSources, SOURCES_INTERVAL);
+  window.setInterval(() => askForSources([]), SOURCES_INTERVAL);
   poller.now();
 })(window.jQuery, window, document);

@@ -3,13 +3,27 @@
 It keeps the interface's promises by the most obvious means (a sorted list), and can be told to be away.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from pymongo.errors import ServerSelectionTimeoutError
 
-from feedmirror.models import Item, Looks, Selection, Sighting, Source, Update, WatchedSource
+from feedmirror.models import (
+    Item,
+    Looks,
+    Place,
+    Selection,
+    Sighting,
+    Source,
+    SourceCounts,
+    SourceFilter,
+    SourcePage,
+    State,
+    Update,
+    WatchedSource,
+)
+from feedmirror.politeness import GroupLedger, GroupLimits, GroupStanding
 from feedmirror.words import words_of
 
 START_US = 1_763_710_000_000_000
@@ -21,6 +35,8 @@ class FakeStorage:
     def __init__(self) -> None:
         self.items = FakeItems(self)
         self.sources = FakeSources(self)
+        self.watchlist = FakeWatchlist(self)
+        self.ledger = FakeLedger(self)
         self.away: Exception | None = None
         self.asked: Callable[[], None] = lambda: None
 
@@ -95,13 +111,72 @@ class FakeSources:
         self.watched: list[WatchedSource] = []
         self.wrong: list[str] = []
 
-    def all(self) -> list[WatchedSource]:
-        self._storage.check()
-        return list(self.watched)
-
     def mistakes(self) -> list[str]:
         self._storage.check()
         return list(self.wrong)
+
+
+class FakeWatchlist:
+    """Shows the sources in the order in which they are kept; a place is a position among them."""
+
+    def __init__(self, storage: FakeStorage):
+        self._storage = storage
+
+    @property
+    def _watched(self) -> list[WatchedSource]:
+        return self._storage.sources.watched
+
+    def page(self, wanted: SourceFilter, *, after: Place | None = None, limit: int) -> SourcePage:
+        self._storage.check()
+        first = 0 if after is None else after.order + 1
+        found = [(n, one) for n, one in enumerate(self._watched) if n >= first and _is_wanted(one, wanted)]
+        given = found[:limit]
+        last = Place(True, given[-1][0], given[-1][1].source.id) if len(found) > limit else None
+        return SourcePage(sources=tuple(one for _, one in given), last=last)
+
+    def counts(self) -> SourceCounts:
+        self._storage.check()
+        states = [one.state for one in self._watched]
+        return SourceCounts(
+            active=len(states) - states.count(State.RETIRED),
+            failing=states.count(State.FAILING),
+            waiting=states.count(State.WAITING),
+            window_lost=sum(one.active and one.looks.windows_lost > 0 for one in self._watched),
+            retired=states.count(State.RETIRED),
+        )
+
+    def names(self, source_ids: Iterable[str]) -> dict[str, str]:
+        self._storage.check()
+        asked = set(source_ids)
+        return {one.source.id: one.source.name for one in self._watched if one.source.id in asked}
+
+
+class FakeLedger:
+    def __init__(self, storage: FakeStorage):
+        self._storage = storage
+        self.kept: list[GroupStanding] = []
+
+    def standings(self, *, limit: int) -> list[GroupStanding]:
+        self._storage.check()
+        return self.kept[:limit]
+
+    def standings_of(self, names: Iterable[str]) -> dict[str, GroupStanding]:
+        self._storage.check()
+        asked = set(names)
+        return {one.ledger.name: one for one in self.kept if one.ledger.name in asked}
+
+    def count(self) -> int:
+        self._storage.check()
+        return len(self.kept)
+
+
+def _is_wanted(watched: WatchedSource, wanted: SourceFilter) -> bool:
+    return (
+        wanted.state in (None, watched.state)
+        and (not wanted.window_lost or (watched.active and watched.looks.windows_lost > 0))
+        and all(word.casefold() in watched.source.name.casefold() for word in wanted.words)
+        and (wanted.ids is None or watched.source.id in wanted.ids)
+    )
 
 
 def _matches(item: Item, selection: Selection) -> bool:
@@ -144,3 +219,13 @@ def a_source(
     """A watched source; what is not given of its looks is as if it had never been looked at."""
     source = Source(id=source_id, name=name, url=f"https://{source_id}.example.com/feeds", every_s=30.0)
     return WatchedSource(source=source, looks=Looks(**looks), identity=identity, active=active)  # type: ignore[arg-type]
+
+
+def a_standing(
+    name: str = "so.example.com:443", *, limits: GroupLimits | None = None, queued: int = 0, **fields: object
+) -> GroupStanding:
+    """How a group stands at this moment; what is not given is unused."""
+    now = datetime.now(UTC)
+    limits = limits or GroupLimits(in_flight=4, per_minute=60)
+    ledger = GroupLedger(name=name, as_of=now, limits=limits, active_at=now, **fields)  # type: ignore[arg-type]
+    return GroupStanding(ledger=ledger, queued=queued)

@@ -1,5 +1,6 @@
 """`python -m feedmirror poll` and `python -m feedmirror sources`, on the real MongoDB and a real server."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def sources(server: FeedServer, tmp_path: Path, database_uri: str, monkeypatch: 
     path.write_text(
         "".join(
             f'[[source]]\nname = "{name}"\nurl = "{server.url(at)}"\nevery = "30s"\nprivate = true\n'
+            'keep = "7d"\nkeep_items = 500\n'
             for name, at in (("My Questions", "/feed"), ("Gone", "/nothing"))
         )
     )
@@ -72,13 +74,18 @@ def test_sources_shows_how_each_one_fares(sources: Path, capsys: pytest.CaptureF
     capsys.readouterr()
     assert main(["sources"]) == 0
     headings, well, failing = capsys.readouterr().out.splitlines()
-    assert headings.split() == ["SOURCE", "LAST", "LOOK", "LAST", "NEW", "NEXT", "LOOK", "ITEMS", "LOST", "WHY"]
-    assert well.startswith("My Questions  ")
-    assert "s ago" in well
-    assert "in " in well
+    assert re.split("  +", headings) == [
+        *("SOURCE", "STATE", "LAST LOOK", "LAST NEW", "NEXT LOOK", "EVERY"),
+        *("ITEMS", "AN HOUR", "LOST", "KEEPS", "GROUP", "WHY"),
+    ]
+    cells = dict(zip(re.split("  +", headings), re.split("  +", well), strict=False))
+    assert (cells["SOURCE"], cells["STATE"], cells["EVERY"], cells["ITEMS"]) == ("My Questions", "live", "30 s", "2")
+    assert "s ago" in cells["LAST LOOK"]
+    assert "in " in cells["NEXT LOOK"]
+    assert "7 d or 500 items  127.0.0.1:" in well
     assert well.endswith("every 30 s, as configured")
-    assert failing.startswith("Gone  ")
-    assert "404" in failing
+    assert re.match("Gone +failing ", failing)
+    assert re.search("404.*, since [0-9]+ s ago", failing)
 
 
 def test_mongodb_that_is_not_there_is_one_line(

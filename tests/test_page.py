@@ -1,24 +1,18 @@
 """The page in a real Chromium, in front of a real server: what a reader sees, without a reload."""
 
 import re
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
-import cherrypy
 import pytest
-from cheroot.wsgi import Server
 from playwright.sync_api import Browser, Locator, Page, Request, Route, expect
 
 from feedmirror.models import Entry, Item, Sighting, Source
 from feedmirror.storage import Storage
 from feedmirror.web import stamps
-from feedmirror.web.app import make_app
 from feedmirror.web.representation import item_json
 from tests.fake_storage import FakeStorage, a_source, an_item
+from tests.serving import serving
 from tests.waiting import wait_until
 
 # cheroot 11.1 on Python 3.13 says so of every answer that a browser which left did not take
@@ -26,31 +20,10 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <function IOBase.__del__:pytest.PytestUnraisableExceptionWarning"
 )
 
-ROOT = Path(__file__).resolve().parent.parent
-
 HOSTILE = '<script>alert(1)</script> & "quotes"'
 PICTURE = "https://pictures.example/1.png"
 OFTEN_S = 0.1  # so that a test need not wait
 SELDOM_S = 300.0  # so that what happens is not merely the next poll
-
-
-@contextmanager
-def serving(open_storage: Callable[[], Any], poll_every_s: float) -> Iterator[str]:
-    """A real server on a free port; gives its address."""
-    cherrypy.config.update({"log.screen": False})
-    application = make_app(
-        open_storage, static_dir=ROOT / "static", templates_dir=ROOT / "templates", poll_every_s=poll_every_s
-    )
-    server = Server(("127.0.0.1", 0), application)
-    server.shutdown_timeout = 1  # for a connection that the browser opened ahead and never used
-    server.prepare()
-    thread = threading.Thread(target=server.serve)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.bind_addr[1]}"
-    finally:
-        server.stop()
-        thread.join()
 
 
 @pytest.fixture
@@ -808,37 +781,6 @@ def test_an_item_of_a_source_that_the_page_does_not_know_gets_its_name_at_once(
     fake.items.add(an_item(1, source_id="new"))
     page.evaluate("window.dispatchEvent(new Event('online'))")
     expect(page.locator(".row .source")).to_have_text("A new one")
-
-
-def test_the_sources_keep_themselves_current(page: Page, fake: FakeStorage, site: str) -> None:
-    now = datetime.now(UTC)
-    many = [a_source(f"s{n}", name=f"Source {n}", last_ok_at=now) for n in range(60)]
-    fake.sources.watched = [*many, a_source("last", name="The last", last_at=now - timedelta(seconds=58))]
-    page.goto(site + "/sources")
-    page.evaluate("window.neverReloaded = true")
-    link = page.get_by_role("link", name="Source 50", exact=True)
-    link.focus()
-    page.evaluate("window.scrollTo(0, 800)")
-    link.evaluate("link => { window.same = link; }")
-    fake.sources.watched[0] = a_source("s0", name="Source 0", error="It answered 500", error_since=now)
-    fake.sources.watched[1] = a_source("s1", name="Source 1", last_ok_at=now, notices=("truncated",))
-    expect(page.locator(".why")).to_contain_text("It answered 500")
-    expect(page.locator(".notices")).to_have_text("truncated")
-    expect(page.locator(".heading .warn").first).to_have_text("1 failing")
-    fake.sources.watched.insert(20, a_source("new", name="A new one"))
-    expect(page.locator("tbody tr").nth(20)).to_contain_text("A new one")
-    expect(link).to_be_focused()
-    del fake.sources.watched[20]
-    expect(page.get_by_text("A new one")).to_have_count(0)
-    expect(page.locator("tr", has_text="The last").locator("time")).to_have_text("1 min ago")
-    fake.go_away()
-    expect(page.locator("#stale")).to_be_visible()
-    expect(page.locator("tbody tr")).to_have_count(61)
-    fake.come_back()
-    expect(page.locator("#stale")).to_be_hidden()
-    expect(link).to_be_focused()
-    assert page.evaluate("window.same.isConnected && window.neverReloaded")
-    assert page.evaluate("window.scrollY") == 800
 
 
 def test_without_script_the_page_is_of_use(browser: Browser, fake: FakeStorage, site: str) -> None:

@@ -1,36 +1,26 @@
 """The site's addresses, called as WSGI: the real storage, no server."""
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import cherrypy
 import pytest
 from pymongo.errors import ServerSelectionTimeoutError
 
 from feedmirror.errors import NotAReplicaSet
-from feedmirror.models import Entry, Finished, Item, Outcome, Source, WatchedSource
+from feedmirror.models import Entry, Item, Source
 from feedmirror.storage import Storage
 from feedmirror.storage.retention import Step
 from feedmirror.web import headers
-from feedmirror.web.app import make_app
-from tests.fake_storage import FakeStorage, a_source
+from tests.fake_storage import FakeStorage
+from tests.serving import client_of
 from tests.wsgi_client import Client, Reply
-
-ROOT = Path(__file__).resolve().parent.parent
 
 SOURCES = (
     Source(id="so", name="Stack Overflow", url="https://stackoverflow.com/feeds", every_s=30),
     Source(id="lwn", name="LWN & friends", url="https://me:secret@lwn.net/rss?key=1", private=True),
 )
-
-
-def client_of(open_storage: Callable[[], Any]) -> Client:
-    cherrypy.config.update({"log.screen": False})
-    return Client(make_app(open_storage, static_dir=ROOT / "static", templates_dir=ROOT / "templates"))
 
 
 @pytest.fixture
@@ -343,7 +333,7 @@ def test_unknown_parameters_are_ignored(client: Client, storage: Storage) -> Non
 # -- MongoDB away
 
 
-@pytest.mark.parametrize("path", ["/update", "/update?timestamp=5", "/api/sources"])
+@pytest.mark.parametrize("path", ["/update", "/update?timestamp=5", "/api/sources", "/api/groups"])
 def test_without_mongodb_programs_get_503_as_json(fake: FakeStorage, path: str) -> None:
     fake.go_away()
     reply = client_of(lambda: fake).get(path)
@@ -501,103 +491,6 @@ def test_a_bad_parameter_of_the_page_is_said_in_a_page(dry: Client, query: str) 
     assert reply.headers["content-type"] == "text/html;charset=utf-8"
 
 
-# -- how the sources fare
-
-
-def poll(storage: Storage, source_id: str, outcome: Outcome) -> None:
-    """Let the source have been looked at, with this outcome."""
-    claim = storage.sources.claim_now([source_id], lease_s=30)
-    (watched,) = storage.sources.begin(claim, lease_s=30)
-    storage.sources.finish([Finished(watched=watched, outcome=outcome, interval_s=60)])
-
-
-def test_a_failing_source_is_seen_everywhere(client: Client, storage: Storage) -> None:
-    poll(storage, "so", Outcome(new=tuple(store(storage, "a"))))
-    poll(storage, "lwn", Outcome(error="The server answered 500"))
-    by_id = {source["id"]: source for source in client.get("/api/sources").json()["sources"]}
-    assert by_id["so"]["state"] == "live"
-    assert by_id["so"]["error"] is None
-    assert by_id["lwn"]["state"] == "failing"
-    assert by_id["lwn"]["error"] == "The server answered 500"
-    assert by_id["lwn"]["error_since"].endswith("Z")
-    assert by_id["lwn"]["next_at"].endswith("Z")
-    assert "The server answered 500" in client.get("/sources").text
-    assert "1 of 2 sources is failing" in client.get("/").text
-
-
-def test_sources_that_nobody_looked_at_wait(client: Client) -> None:
-    assert [source["state"] for source in client.get("/api/sources").json()["sources"]] == ["waiting", "waiting"]
-    assert 'id="failing" hidden' in client.get("/").text
-
-
-def test_a_retired_source_is_said_to_be_one(client: Client, storage: Storage) -> None:
-    storage.sources.synchronise(SOURCES[:1], [])
-    states = {source["id"]: source["state"] for source in client.get("/api/sources").json()["sources"]}
-    assert states == {"so": "waiting", "lwn": "retired"}
-
-
-def test_secrets_in_a_source_s_address_are_not_shown(client: Client) -> None:
-    for path in ("/sources", "/api/sources"):
-        text = client.get(path).text
-        assert "https://lwn.net/rss" in text
-        assert "secret" not in text
-        assert "key=1" not in text
-
-
-def test_mistakes_of_the_sources_file_are_shown(client: Client, storage: Storage) -> None:
-    storage.sources.synchronise(SOURCES, ["line 3: <every> is no duration"])
-    assert client.get("/api/sources").json()["mistakes"] == ["line 3: <every> is no duration"]
-    assert "line 3: &lt;every&gt; is no duration" in client.get("/sources").text
-
-
-def test_what_was_not_well_with_a_document_is_shown_and_the_rule_of_identity(client: Client, storage: Storage) -> None:
-    poll(storage, "so", Outcome(identity="link"))
-    poll(storage, "lwn", Outcome(identity="guid after link", notices=("truncated", "recovered: <a> & b")))
-    by_id = {source["id"]: source for source in client.get("/api/sources").json()["sources"]}
-    assert (by_id["so"]["state"], by_id["so"]["notices"], by_id["so"]["identity"]) == ("live", [], "link")
-    assert (by_id["lwn"]["state"], by_id["lwn"]["identity"]) == ("live", "guid after link")
-    assert by_id["lwn"]["notices"] == ["truncated", "recovered: <a> & b"]
-    page = client.get("/sources").text
-    assert ">truncated, recovered: &lt;a&gt; &amp; b</span>" in page
-    assert page.count('class="notices"') == 1
-    assert '<span class="identity">items are told apart by their guid (before: link)</span>' in page
-    assert page.count('class="identity"') == 1
-    assert 'title="items are told apart by their link"' in page
-
-
-def test_why_a_source_is_looked_at_when_it_is_and_what_it_lost_is_shown(client: Client, storage: Storage) -> None:
-    claim = storage.sources.claim_now(["so"], lease_s=30)
-    (watched,) = storage.sources.begin(claim, lease_s=30)
-    outcome = Outcome(identity="link", listed=30, moved_to="https://me:secret@new.example/feed?tag=x")
-    why = "adapts: 12 items a day, 0 of 30 shared"
-    storage.sources.finish(
-        [Finished(watched=watched, outcome=outcome, interval_s=60, why=why, items_per_day=12, window_lost=True)]
-    )
-    (shown,) = [source for source in client.get("/api/sources").json()["sources"] if source["id"] == "so"]
-    assert (shown["why"], shown["items_per_day"], shown["windows_lost"]) == (why, 12, 1)
-    assert shown["window_lost_at"] == shown["last_at"]
-    assert shown["moved_to"] == "https://new.example/feed?tag=x"
-    page = client.get("/sources").text
-    assert why in page
-    assert "window lost 1×" in page
-    assert "moved to https://new.example/feed?tag=x" in page
-    assert "secret" not in page
-
-
-def test_every_moment_of_a_source_can_be_shown(fake: FakeStorage) -> None:
-    now = datetime.now(UTC)
-    watched: list[WatchedSource] = [
-        a_source("new"),
-        a_source("live", last_at=now, last_ok_at=now, last_new_at=now, next_at=now, interval_s=0.5, items=7),
-        a_source("bad", last_at=now, error="no", error_since=now, failures=3),
-        a_source("gone", active=False),
-    ]
-    fake.sources.watched = watched
-    page = client_of(lambda: fake).get("/sources")
-    assert page.status == 200
-    assert "4 in all" in page.text
-
-
 # -- files
 
 
@@ -668,6 +561,9 @@ ANSWERS = [
     ("/update", 200),
     ("/update?timestamp=abc", 400),
     ("/api/sources", 200),
+    ("/api/groups", 200),
+    ("/sources?state=unwell", 400),
+    ("/api/sources?after=nowhere", 400),
     ("/static/realtime.js", 200),
     ("/?before=abc", 400),
     ("/nothing", 404),
@@ -713,14 +609,14 @@ def test_head_is_get_without_its_body(dry: Client, url: str, status: int) -> Non
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "NONSENSE"])
-@pytest.mark.parametrize("path", ["/", "/update", "/api/sources", "/static/realtime.js"])
+@pytest.mark.parametrize("path", ["/", "/update", "/api/sources", "/api/groups", "/static/realtime.js"])
 def test_nothing_here_can_be_written_to(dry: Client, method: str, path: str) -> None:
     reply = dry.request(method, path)
     assert reply.status == 405
     assert set(reply.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
-@pytest.mark.parametrize("path", ["/", "/update", "/api/sources"])
+@pytest.mark.parametrize("path", ["/", "/update", "/api/sources", "/api/groups"])
 def test_a_bug_is_a_500_that_tells_nothing(path: str) -> None:
     def broken() -> Storage:
         raise ZeroDivisionError("secret")

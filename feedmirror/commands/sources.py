@@ -12,8 +12,15 @@ from feedmirror.by_hand import open_storage
 from feedmirror.config import Settings
 from feedmirror.errors import FeedmirrorError
 from feedmirror.models import WatchedSource
+from feedmirror.politeness import group_of
+from feedmirror.web import times
+from feedmirror.web.counts import rate
+from feedmirror.web.sources import items_an_hour, kept
 
-_HEADINGS = ("SOURCE", "LAST LOOK", "LAST NEW", "NEXT LOOK", "ITEMS", "LOST", "WHY")
+_HEADINGS = (
+    *("SOURCE", "STATE", "LAST LOOK", "LAST NEW", "NEXT LOOK", "EVERY"),
+    *("ITEMS", "AN HOUR", "LOST", "KEEPS", "GROUP", "WHY"),
+)
 
 
 def add_to(commands: Any) -> None:
@@ -25,28 +32,42 @@ def run(_: argparse.Namespace) -> int:
     """Print the table; 1 if MongoDB cannot be asked."""
     try:
         with open_storage(Settings.from_environ()) as storage:
-            watched, mistakes = storage.sources.all(), storage.sources.mistakes()
+            now = datetime.now(UTC)
+            rows = [_row(one, now) for one in storage.watchlist.every()]
+            mistakes = storage.sources.mistakes()
     except (FeedmirrorError, PyMongoError) as error:
         sys.stderr.write(f"feedmirror: {error}\n")
         return 1
-    now = datetime.now(UTC)
-    _print([_HEADINGS, *(_row(one, now) for one in watched)])
+    _print([_HEADINGS, *rows])
     for mistake in mistakes:
         sys.stderr.write(f"{mistake}\n")
     return 0
 
 
 def _row(watched: WatchedSource, now: datetime) -> tuple[str, ...]:
-    looks = watched.looks
+    source, looks = watched.source, watched.looks
+    an_hour = items_an_hour(watched)
     return (
-        watched.source.name,
+        source.name,
+        watched.state,
         _apart(looks.last_at, now),
         _apart(looks.last_new_at, now),
         _apart(looks.next_at, now) if watched.active else "rests",
+        times.duration(looks.interval_s or source.every_s),
         f"{looks.items:,}",
+        "" if an_hour is None else rate(an_hour),
         str(looks.windows_lost or ""),
-        "; ".join(filter(None, (looks.error, looks.why, *looks.notices))),
+        kept(source) or "all",
+        group_of(source),
+        "; ".join(filter(None, (_error(watched, now), looks.why, *looks.notices))),
     )
+
+
+def _error(watched: WatchedSource, now: datetime) -> str:
+    looks = watched.looks
+    if looks.error is None or looks.error_since is None:
+        return looks.error or ""
+    return f"{looks.error}, since {_apart(looks.error_since, now)}"
 
 
 def _apart(moment: datetime | None, now: datetime) -> str:

@@ -4,6 +4,7 @@ Reads what `groups` writes; grants nothing. There may be as many groups as sourc
 """
 
 from collections.abc import Iterable
+from math import ceil
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING
@@ -62,7 +63,9 @@ def _standing(document: _Document) -> GroupStanding:
     ledger = ledger_of(document)
     if ledger.queue_until is None:
         return GroupStanding(ledger=ledger)
-    begin = max(ledger.as_of, ledger.blocked_until or ledger.as_of)
+    begins = ledger.as_of
+    if ledger.blocked_until is not None and ledger.blocked_until < ledger.queue_until:
+        begins = ledger.blocked_until  # those that were put off are told to come back after it
     apart = apart_s(ledger.limits)
-    queue_s = (ledger.queue_until - begin).total_seconds()
-    return GroupStanding(ledger=ledger, queued=max(0, round(queue_s / apart)) if apart else 0)
+    queue_s = (ledger.queue_until - begins).total_seconds()
+    return GroupStanding(ledger=ledger, queued=ceil(queue_s / apart) if apart else 0)

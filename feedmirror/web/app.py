@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import cherrypy
 
-from feedmirror.web import sources, update
+from feedmirror.web import groups, sources, update
 from feedmirror.web.answer import Answer, json_error
 from feedmirror.web.assets import Assets
 from feedmirror.web.headers import WithHeaders
@@ -117,6 +117,7 @@ class Api:
 
     def __init__(self, open_storage: "OpenStorage"):
         self.sources = Address(sources.answer, open_storage, json_error)
+        self.groups = Address(groups.answer, open_storage, json_error)
         self.default = Unknown(json_error)
 
 

@@ -4,7 +4,7 @@ A page is complete before any script runs: filters, search and older items are l
 keeps it current; it makes its rows from the same macro, by way of a <template> in the page.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import jinja2
 
-from feedmirror.models import Item, Sighting, Update, WatchedSource
-from feedmirror.web import counts, links, representation, sources, stamps, times, unavailable
+from feedmirror.models import Item, Sighting, SourceCounts, Update
+from feedmirror.web import counts, groups, links, representation, sources, sources_page, stamps, times, unavailable
 from feedmirror.web.answer import Answer, html_answer
 from feedmirror.web.assets import Assets
 from feedmirror.web.excerpt import excerpt
-from feedmirror.web.query import BadParameter, Filters, PageQuery, Parameters, encoded, page_query
+from feedmirror.web.query import BadParameter, Filters, PageQuery, Parameters, encoded, page_query, sources_query
 
 if TYPE_CHECKING:
     from feedmirror.storage import Storage
@@ -80,9 +80,12 @@ class Pages:
             encoded=encoded,
             excerpt=excerpt,
             followable=links.followable,
+            kept=sources.kept,
             loadable=links.loadable,
+            rate=counts.rate,
             rfc3339=representation.rfc3339,
             seconds=stamps.seconds,
+            standing=groups.standing_in_a_word,
             told_apart_by=sources.told_apart_by,
             until=times.until,
         )
@@ -92,39 +95,33 @@ class Pages:
         try:
             query = page_query(given)
             storage = open_storage()
-            watched = storage.sources.all()
             update = storage.items.newest(query.filters.selection, limit=ITEMS_ON_A_PAGE, before_us=query.before_us)
+            names = storage.watchlist.names(_source_ids(query.filters, update))
+            watched = storage.watchlist.counts()
         except BadParameter as error:
             return self.error(400, str(error))
         except unavailable.FAILURES as error:
-            return self._index(query, _NOTHING_YET, (), unavailable.reason(error))
-        return self._index(query, update, watched, None)
+            return self._index(query, _NOTHING_YET, {}, SourceCounts(), unavailable.reason(error))
+        return self._index(query, update, names, watched, None)
 
-    def sources(self, _: Parameters, open_storage: "Callable[[], Storage]") -> Answer:
-        """Every source and how it fares."""
+    def sources(self, given: Parameters, open_storage: "Callable[[], Storage]") -> Answer:
+        """How the sources fare, a part of them at a time, and how the politeness groups stand."""
         try:
-            storage = open_storage()
-            watched, mistakes = storage.sources.all(), storage.sources.mistakes()
+            context = sources_page.context(sources_query(given), open_storage())
+        except BadParameter as error:
+            return self.error(400, str(error))
         except unavailable.FAILURES as error:
             return self.error(503, unavailable.reason(error))
-        return html_answer(
-            self._draw(
-                "sources.html",
-                rows=[
-                    (one, sources.state(one), sources.shown_url(one.source), sources.shown_move(one)) for one in watched
-                ],
-                mistakes=mistakes,
-                failing=len(sources.failing(watched)),
-            )
-        )
+        return html_answer(self._draw("sources.html", **context))
 
     def error(self, status: int, message: str) -> Answer:
         """What went wrong, in the page's own frame."""
         phrase = HTTPStatus(status).phrase
         return html_answer(self._draw("error.html", phrase=phrase, message=message), status)
 
-    def _index(self, query: PageQuery, update: Update, watched: Sequence[WatchedSource], trouble: str | None) -> Answer:
-        active = [one for one in watched if one.active]
+    def _index(
+        self, query: PageQuery, update: Update, names: Mapping[str, str], watched: SourceCounts, trouble: str | None
+    ) -> Answer:
         text = self._draw(
             "index.html",
             items=update.items,
@@ -133,11 +130,10 @@ class Pages:
             live=query.before_us is None,
             filters=query.filters,
             filters_query=encoded(query.filters.pairs()),
-            chips=_chips(query.filters, watched),
-            names={one.source.id: one.source.name for one in watched},
+            chips=_chips(query.filters, names),
+            names=names,
             older=_older(query.filters, update),
-            active=len(active),
-            failing=len(sources.failing(active)),
+            watched=watched,
             trouble=trouble,
         )
         return html_answer(text, 200 if trouble is None else 503)
@@ -152,8 +148,13 @@ def _older(filters: Filters, update: Update) -> str | None:
     return "/?" + encoded([("before", stamps.seconds(update.items[-1].fetched_us)), *filters.pairs()])
 
 
-def _chips(filters: Filters, watched: Sequence[WatchedSource]) -> list[Chip]:
-    names = {one.source.id: one.source.name for one in watched}
+def _source_ids(filters: Filters, update: Update) -> set[str]:
+    """The sources that the page names."""
+    asked = {filters.source_id} if filters.source_id is not None else set()
+    return asked | {sighting.source_id for item in update.items for sighting in item.sources}
+
+
+def _chips(filters: Filters, names: Mapping[str, str]) -> list[Chip]:
     pairs = filters.pairs()
     return [
         Chip(

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from feedmirror.errors import FeedmirrorError
-from feedmirror.models import Selection
-from feedmirror.web import stamps
+from feedmirror.models import Place, Selection, SourceFilter, State
+from feedmirror.web import places, stamps
 from feedmirror.words import asked_words
 
 Parameters = Mapping[str, Sequence[str]]
@@ -27,6 +27,7 @@ LONGEST_SEARCH = 200
 MOST_WORDS = 10
 MOST_TAGS = 10
 LONGEST_NAME = 200  # of a source or a tag
+MOST_IDS = 100  # as many as fit into an address that every proxy takes
 
 _SHOWN_CHARACTERS = 40  # of a refused value, in the message that refuses it
 
@@ -80,6 +81,30 @@ class PageQuery:
     before_us: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcesQuery:
+    """Which part of the list of sources is asked for; `after` None: its beginning."""
+
+    state: State | None = None
+    window_lost: bool = False
+    search: str = ""
+    ids: tuple[str, ...] | None = None
+    after: Place | None = None
+    limit: int = DEFAULT_LIMIT
+
+    @property
+    def filter(self) -> SourceFilter:
+        words = tuple(dict.fromkeys(self.search.split()))
+        return SourceFilter(state=self.state, window_lost=self.window_lost, words=words, ids=self.ids)
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The parameters that filter the same again."""
+        state = [("state", self.state.value)] if self.state is not None else []
+        lost = [("lost", "1")] if self.window_lost else []
+        search = [("q", self.search)] if self.search else []
+        return [*state, *lost, *search, *(("id", one) for one in self.ids or ())]
+
+
 def parameters(query_string: str) -> dict[str, list[str]]:
     """Split a query string as WSGI hands it over (bytes that pose as latin-1).
 
@@ -103,6 +128,23 @@ def update_query(given: Parameters) -> UpdateQuery:
 def page_query(given: Parameters) -> PageQuery:
     """What the page is asked for. Raises BadParameter."""
     return PageQuery(filters=_filters(given), before_us=_stamp(given, "before"))
+
+
+def sources_query(given: Parameters) -> SourcesQuery:
+    """Which sources are asked for. Raises BadParameter."""
+    return SourcesQuery(
+        state=_state(given),
+        window_lost=_switch(given, "lost"),
+        search=_search(given),
+        ids=_ids(given),
+        after=_place(given),
+        limit=_limit(given),
+    )
+
+
+def limit_of(given: Parameters) -> int:
+    """How many are asked for at most, where nothing else can be asked. Raises BadParameter."""
+    return _limit(given)
 
 
 def encoded(pairs: Sequence[tuple[str, str]]) -> str:
@@ -138,6 +180,32 @@ def _name(parameter: str, value: str) -> str:
     if len(value) > LONGEST_NAME:
         raise BadParameter(parameter, f"is longer than {LONGEST_NAME} characters: {_shown(value)}")
     return value
+
+
+def _state(given: Parameters) -> State | None:
+    text = _single(given, "state")
+    if text is None:
+        return None
+    if text not in set(State):
+        raise BadParameter("state", f"must be one of {', '.join(State)}, and is {_shown(text)}")
+    return State(text)
+
+
+def _ids(given: Parameters) -> tuple[str, ...] | None:
+    ids = tuple(dict.fromkeys(_values(given, "id")))
+    if len(ids) > MOST_IDS:
+        raise BadParameter("id", f"is given more than {MOST_IDS} times")
+    return tuple(_name("id", one) for one in ids) or None
+
+
+def _place(given: Parameters) -> Place | None:
+    text = _single(given, "after")
+    if text is None:
+        return None
+    place = places.place(text)
+    if place is None:
+        raise BadParameter("after", f"must be what a former answer led on with, and is {_shown(text)}")
+    return place
 
 
 def _stamp(given: Parameters, name: str) -> int | None:

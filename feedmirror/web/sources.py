@@ -1,18 +1,20 @@
 """How the sources fare, in a form that both the page and the JSON show: GET /api/sources.
 
-A source's address is shown without what may be a secret in it.
+A part of them at a time, since there may be ten thousand. A source's address is shown without what may be a secret.
 """
 
 import json
 import urllib.parse
-from collections.abc import Callable, Sequence
-from enum import StrEnum
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from feedmirror.models import Source, WatchedSource
-from feedmirror.web import unavailable
-from feedmirror.web.answer import Answer, json_answer, json_unavailable
-from feedmirror.web.query import Parameters
+from feedmirror.models import Place, Source, SourceCounts, WatchedSource
+from feedmirror.politeness import GroupLimits, group_of
+from feedmirror.web import places, times, unavailable
+from feedmirror.web.answer import Answer, json_answer, json_error, json_unavailable
+from feedmirror.web.counts import counted
+from feedmirror.web.query import BadParameter, Parameters, SourcesQuery, encoded, sources_query
 from feedmirror.web.representation import rfc3339
 
 if TYPE_CHECKING:
@@ -25,29 +27,6 @@ _RULES = {
     "digest": "title and time",
     "content": "whole content",
 }
-
-
-class State(StrEnum):
-    """How a source fares, in one word."""
-
-    WAITING = "waiting"  # not looked at yet
-    LIVE = "live"
-    FAILING = "failing"
-    RETIRED = "retired"  # no longer in the sources file; its items stay
-
-
-def state(watched: WatchedSource) -> State:
-    """The state that a source is in."""
-    if not watched.active:
-        return State.RETIRED
-    if watched.looks.error is not None:
-        return State.FAILING
-    return State.LIVE if watched.looks.last_ok_at else State.WAITING
-
-
-def failing(watched: Sequence[WatchedSource]) -> list[WatchedSource]:
-    """The sources that bring nothing at the moment."""
-    return [one for one in watched if state(one) is State.FAILING]
 
 
 def shown_url(source: Source) -> str:
@@ -78,18 +57,80 @@ def told_apart_by(identity: str | None) -> str | None:
     return f"items are told apart by their {rule}{before}"
 
 
-def answer(_: Parameters, open_storage: "Callable[[], Storage]") -> Answer:
+def kept(source: Source) -> str:
+    """How long its items are kept, and how many, as one says it; "" where everything is kept."""
+    age = [times.duration(source.keep_s)] if source.keep_s is not None else []
+    number = [counted(source.keep_items, "item")] if source.keep_items is not None else []
+    return " or ".join(age + number)
+
+
+def items_an_hour(watched: WatchedSource) -> float | None:
+    """The rate at which new ones come; None where nothing can be said."""
+    per_day = watched.looks.items_per_day
+    return None if per_day is None else per_day / 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A source as it is shown. `limits` None: its group has not been asked for anything yet."""
+
+    watched: WatchedSource
+    group: str
+    limits: GroupLimits | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A part of the list of sources, and how many there are of each state. `last` None: nothing follows."""
+
+    rows: tuple[Row, ...]
+    last: Place | None
+    counts: SourceCounts
+    mistakes: tuple[str, ...]
+
+
+def listing(query: SourcesQuery, storage: "Storage") -> Listing:
+    """Look up the part that is asked for."""
+    page = storage.watchlist.page(query.filter, after=query.after, limit=query.limit)
+    groups = [group_of(watched.source) for watched in page.sources]
+    standings = storage.ledger.standings_of(set(groups))
+    return Listing(
+        rows=tuple(
+            Row(watched=watched, group=group, limits=standings[group].ledger.limits if group in standings else None)
+            for watched, group in zip(page.sources, groups, strict=True)
+        ),
+        last=page.last,
+        counts=storage.watchlist.counts(),
+        mistakes=tuple(storage.sources.mistakes()),
+    )
+
+
+def answer(given: Parameters, open_storage: "Callable[[], Storage]") -> Answer:
     """Answer GET /api/sources."""
     try:
-        storage = open_storage()
-        watched, mistakes = storage.sources.all(), storage.sources.mistakes()
+        query = sources_query(given)
+        found = listing(query, open_storage())
+    except BadParameter as error:
+        return json_error(400, str(error), parameter=error.parameter)
     except unavailable.FAILURES as error:
         return json_unavailable(unavailable.reason(error))
-    shown = {"sources": [_members(one) for one in watched], "mistakes": mistakes}
-    return json_answer(json.dumps(shown, ensure_ascii=False, indent=1))
+    shown = {
+        "sources": [_members(row) for row in found.rows],
+        "counts": {**asdict(found.counts), "live": found.counts.live, "all": found.counts.all},
+        "mistakes": found.mistakes,
+    }
+    return json_answer(json.dumps(shown, ensure_ascii=False, indent=1), _further(query, found.last))
 
 
-def _members(watched: WatchedSource) -> dict[str, object]:
+def _further(query: SourcesQuery, last: Place | None) -> dict[str, str]:
+    if last is None:
+        return {}
+    pairs = [*query.pairs(), ("limit", str(query.limit)), ("after", places.text(last))]
+    return {"Link": f'</api/sources?{encoded(pairs)}>; rel="next"'}
+
+
+def _members(row: Row) -> dict[str, object]:
+    watched = row.watched
     source, looks = watched.source, watched.looks
     return {
         "id": source.id,
@@ -97,7 +138,7 @@ def _members(watched: WatchedSource) -> dict[str, object]:
         "kind": source.kind,
         "url": shown_url(source),
         "tags": source.tags,
-        "state": state(watched),
+        "state": watched.state,
         "items": looks.items,
         "every_s": source.every_s,
         "interval_s": looks.interval_s,
@@ -106,6 +147,7 @@ def _members(watched: WatchedSource) -> dict[str, object]:
         "last_new_at": rfc3339(looks.last_new_at),
         "next_at": rfc3339(looks.next_at),
         "why": looks.why,
+        "items_per_hour": items_an_hour(watched),
         "items_per_day": looks.items_per_day,
         "windows_lost": looks.windows_lost,
         "window_lost_at": rfc3339(looks.window_lost_at),
@@ -116,4 +158,8 @@ def _members(watched: WatchedSource) -> dict[str, object]:
         "error_since": rfc3339(looks.error_since),
         "notices": looks.notices,
         "identity": watched.identity,
+        "keep_s": source.keep_s,
+        "keep_items": source.keep_items,
+        "group": row.group,
+        "limits": row.limits and asdict(row.limits),
     }

@@ -1,0 +1,39 @@
+"""The site for tests: called in this process, or behind a real server."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cherrypy
+from cheroot.wsgi import Server
+
+from feedmirror.web.app import make_app
+from tests.wsgi_client import Client
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def client_of(open_storage: Callable[[], Any]) -> Client:
+    cherrypy.config.update({"log.screen": False})
+    return Client(make_app(open_storage, static_dir=ROOT / "static", templates_dir=ROOT / "templates"))
+
+
+@contextmanager
+def serving(open_storage: Callable[[], Any], poll_every_s: float) -> Iterator[str]:
+    """A real server on a free port; gives its address."""
+    cherrypy.config.update({"log.screen": False})
+    application = make_app(
+        open_storage, static_dir=ROOT / "static", templates_dir=ROOT / "templates", poll_every_s=poll_every_s
+    )
+    server = Server(("127.0.0.1", 0), application)
+    server.shutdown_timeout = 1  # for a connection that the browser opened ahead and never used
+    server.prepare()
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.bind_addr[1]}"
+    finally:
+        server.stop()
+        thread.join()
