@@ -80,6 +80,7 @@ class Pages:
             encoded=encoded,
             excerpt=excerpt,
             followable=links.followable,
+            items_an_hour=sources.items_an_hour,
             kept=sources.kept,
             loadable=links.loadable,
             rate=counts.rate,
