@@ -21,6 +21,9 @@ task_acks_late = True
 task_reject_on_worker_lost = True
 worker_prefetch_multiplier = 1
 
+# Celery's own hangs when one of its processes is killed while it waits for a message.
+worker_pool = "feedmirror.pool:TaskPool"
+
 # The worker's own lines are few (see stack_scrap.py); one of ours must not be cut into them.
 worker_redirect_stdouts = False
 

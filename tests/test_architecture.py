@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "preflight": set(),
     "parent": set(),
     "ticks": set(),
+    "pool": set(),
     "config": BASE,
     "schedule": BASE,
     "politeness": BASE,

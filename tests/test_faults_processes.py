@@ -1,0 +1,216 @@
+"""Processes that are killed within a poll, and a broker that is away: nothing is lost, nothing twice, and it goes on.
+
+The feed's server holds its answer until the kill is done, so that each kill hits a poll.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from feedmirror.db import Connection
+from feedmirror.models import Selection
+from feedmirror.mongod import Mongod
+from feedmirror.storage import Storage
+from tests.atom import atom
+from tests.feed_server import FeedServer, Request
+from tests.processes import SCRIPTS, Running, environment, free_port
+from tests.waiting import wait_until
+
+EVERY_S = 2
+# What a claim, and a poll, of a process that was killed is over after.
+LEASE_S = 3
+CELERY = [str(SCRIPTS / "celery"), "-A", "stack_scrap"]
+# One process that polls, so that it is known which one does.
+WORKER = [*CELERY, "worker", "--concurrency=1", "--loglevel=INFO"]
+BEAT = [*CELERY, "beat", "--pidfile=", "--loglevel=INFO"]
+
+
+class HeldFeed:
+    """A feed that grows, whose answers can be held back; the sources file that names it."""
+
+    def __init__(self, server: FeedServer, sources: Path):
+        self.titles: list[str] = []
+        self.asked_at: list[float] = []
+        self._holding = threading.Event()
+        self._held = threading.Event()
+        self._released = threading.Event()
+        self.ask(*(f"Question {number}" for number in range(5)))
+        server.serve("/feed", self._answer, etag=True)
+        url = server.url("/feed")
+        sources.write_text(f'[[source]]\nname = "Held"\nurl = "{url}"\nevery = "{EVERY_S}s"\nprivate = true\n')
+
+    def ask(self, *titles: str) -> None:
+        self.titles += titles
+
+    def hold(self) -> None:
+        """Hold back the next answer; returns when somebody waits for it."""
+        self._holding.set()
+        wait_until(self._held.is_set, "a poll", timeout_s=20)
+
+    def release(self) -> None:
+        self._released.set()
+
+    def _answer(self, _: Request) -> bytes:
+        self.asked_at.append(time.monotonic())
+        document = atom(list(enumerate(self.titles))[::-1])
+        if self._holding.is_set() and not self._held.is_set():
+            self._held.set()
+            assert self._released.wait(60)
+        return document
+
+
+@pytest.fixture
+def feed(tmp_path: Path) -> Iterator[HeldFeed]:
+    with FeedServer() as server:
+        feed = HeldFeed(server, tmp_path / "sources.toml")
+        yield feed
+        feed.release()
+
+
+@pytest.fixture
+def start(tmp_path: Path, feed: HeldFeed) -> Iterator[Callable[..., Running]]:
+    """Starts a program of an installation with this feed; all of them are ended with the test."""
+    with ExitStack() as stack:
+        logs = (tmp_path / f"{number}.log" for number in range(10))
+
+        def start(command: list[str], uri: str, **settings: str) -> Running:
+            env = environment(
+                MONGODB_URI=uri,
+                FEEDMIRROR_SOURCES=str(tmp_path / "sources.toml"),
+                FEEDMIRROR_LEASE=f"{LEASE_S}s",
+                **settings,
+            )
+            program = stack.enter_context(Running(command, next(logs), env))
+            stack.callback(kill, program)  # how they end when they are asked to is tested elsewhere, and takes seconds
+            return program
+
+        yield start
+
+
+def stored(storage: Storage) -> list[str]:
+    """What the stream gives, oldest first; an item that came twice is in it twice."""
+    return [item.title for item in storage.items.newest(Selection(), limit=100).items[::-1]]
+
+
+def assert_each_once(storage: Storage, feed: HeldFeed) -> None:
+    """Waits until all of the feed is there; it is polled again, and each item was stored once."""
+    wait_until(lambda: set(stored(storage)) >= set(feed.titles), "every item", timeout_s=30)
+    feed.ask("Asked after all that")
+    wait_until(lambda: feed.titles[-1] in stored(storage), "what was asked after all that", timeout_s=30)
+    assert sorted(stored(storage)) == sorted(feed.titles)
+
+
+def kill(program: Running) -> None:
+    """With all of its children, as a machine does that has no memory left, or no power."""
+    with suppress(ProcessLookupError):
+        program.signal_group(signal.SIGKILL)
+    program.process.wait()
+
+
+def child_of(pid: int) -> int:
+    """The one child of this process: whichever of its threads has forked it."""
+    (child,) = [
+        child for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+    return int(child)
+
+
+# -- killed within a poll
+
+
+def test_a_pool_child_that_is_killed_within_a_poll_loses_nothing(
+    database_uri: str, storage: Storage, feed: HeldFeed, start: Callable[..., Running]
+) -> None:
+    worker = start(WORKER, database_uri)
+    start(BEAT, database_uri)
+    feed.hold()
+    child = child_of(worker.process.pid)
+    os.kill(child, signal.SIGKILL)
+    feed.release()
+    assert_each_once(storage, feed)
+    assert child_of(worker.process.pid) != child
+
+
+def test_a_worker_that_is_killed_within_a_poll_loses_nothing(
+    database_uri: str, storage: Storage, feed: HeldFeed, start: Callable[..., Running]
+) -> None:
+    worker = start(WORKER, database_uri)
+    start(BEAT, database_uri)
+    feed.hold()
+    kill(worker)
+    feed.release()
+    start(WORKER, database_uri)
+    assert_each_once(storage, feed)
+
+
+def test_a_beat_that_is_killed_within_a_poll_costs_that_poll_nothing(
+    database_uri: str, storage: Storage, feed: HeldFeed, start: Callable[..., Running]
+) -> None:
+    start(WORKER, database_uri)
+    beat = start(BEAT, database_uri)
+    feed.hold()
+    kill(beat)
+    feed.release()
+    wait_until(lambda: stored(storage) == feed.titles, "the poll that was under way")
+    start(BEAT, database_uri)
+    assert_each_once(storage, feed)
+
+
+# -- MongoDB
+
+
+@pytest.fixture
+def own_mongod(tmp_path: Path) -> Iterator[Callable[[], Mongod]]:
+    """Starts a MongoDB of this test's own, the same one each time."""
+    with ExitStack() as stack:
+        port = free_port()
+
+        def start() -> Mongod:
+            mongod = Mongod(tmp_path / "mongod", port)
+            stack.callback(mongod.stop)
+            mongod.wait_until_usable()
+            return mongod
+
+        yield start
+
+
+def test_a_mongodb_that_is_killed_within_a_poll_loses_nothing(
+    own_mongod: Callable[[], Mongod], feed: HeldFeed, start: Callable[..., Running]
+) -> None:
+    mongod = own_mongod()
+    start([*WORKER, "-B"], mongod.uri)
+    feed.hold()
+    mongod.process.kill()
+    mongod.process.wait()
+    feed.release()
+    own_mongod()
+    with closing(Connection(mongod.uri, timeout_s=20)) as connection:
+        assert_each_once(Storage(connection.database()).prepare(), feed)
+
+
+def test_a_broker_that_is_away_and_back_is_polled_by_again_and_nothing_twice_within_its_interval(
+    own_mongod: Callable[[], Mongod],
+    database_uri: str,
+    storage: Storage,
+    feed: HeldFeed,
+    start: Callable[..., Running],
+) -> None:
+    broker = own_mongod()
+    start([*WORKER, "-B"], database_uri, CELERY_BROKER_URL=broker.uri)
+    wait_until(lambda: stored(storage) == feed.titles, "the first items")
+    broker.process.kill()
+    broker.process.wait()
+    wait_until(lambda: time.monotonic() - feed.asked_at[-1] > 2 * EVERY_S, "polls to stop")
+    asked = len(feed.asked_at)
+    feed.ask("Asked meanwhile")
+    own_mongod()
+    assert_each_once(storage, feed)
+    assert len(feed.asked_at) > asked
+    assert min(later - earlier for earlier, later in pairwise(feed.asked_at)) > EVERY_S - 0.5
