@@ -1,7 +1,7 @@
 """The house keeps its arrows: imports point down only, and nothing reaches MongoDB before it is used.
 
 errors, models <- config, schedule <- fetch, parse, db, storage (which never import each other) <- poll
-<- stack_scrap; the web stands on models, errors, words and storage, and is imported by site.py alone
+<- stack_scrap; the web stands on models, errors, politeness, words and storage, and is imported by site.py alone
 """
 
 import ast
