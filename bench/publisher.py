@@ -5,10 +5,11 @@
     /same/N        the same feed for ever, with an ETag: 304 to whoever sends that back
     /moving/N      the same entries, in bytes that differ each time (a comment), and nothing to ask 304 with
     /new/N         as many entries as the others, none of which was there before
-    /rare/N        a feed that has a new entry every few minutes, with an ETag
+    /rare/N        a feed that has a new entry every hour, with an ETag
     /fails/KIND/N  one that fails: see FAILURES
 
     /asked         how many requests there were so far, as a number
+    /times         when each feed of /rare was asked for, as JSON: {N: [seconds since the epoch, ...]}
 
 N tells feeds apart. Every feed has ENTRIES entries of Stack Overflow's shape.
 """
@@ -16,6 +17,7 @@ N tells feeds apart. Every feed has ENTRIES entries of Stack Overflow's shape.
 import asyncio
 import gzip
 import itertools
+import json
 import re
 import subprocess
 import sys
@@ -29,7 +31,7 @@ from bench.documents import stack_overflow
 
 ENTRIES = 30
 # A feed of /rare has something new this often.
-RARE_S = 600
+RARE_S = 3600
 
 _TEMPLATE = stack_overflow(ENTRIES).replace(b"/questions/", b"/questions/@").replace(b"/q/", b"/q/@")
 _REQUEST = re.compile(rb"GET (/\S*) HTTP/1\.1\r\n")
@@ -40,6 +42,7 @@ class Publisher(asyncio.Protocol):
     """One connection of a client."""
 
     asked: ClassVar[Counter[str]] = Counter()
+    _times: ClassVar[dict[str, list[float]]] = {}
     _fresh = itertools.count(1)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -60,6 +63,9 @@ class Publisher(asyncio.Protocol):
         if kind == "asked":
             self._transport.write(response(str(sum(self.asked.values())).encode()))
             return
+        if kind == "times":
+            self._transport.write(response(json.dumps(self._times).encode()))
+            return
         self.asked[kind] += 1
         if kind == "fails":
             self._fail(number.partition("/")[0])
@@ -72,6 +78,7 @@ class Publisher(asyncio.Protocol):
         if kind == "new":
             return response(feed(b"%s-%d-" % (number, next(self._fresh))))
         if kind == "rare":
+            self._times.setdefault(number.decode(), []).append(time.time())
             # each feed at a time of its own
             turn = int(time.time() + int(number) * 7919 % RARE_S) // RARE_S
             return self._conditional(head, b'"%d"' % turn, lambda: rare(number, turn))
