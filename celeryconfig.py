@@ -12,6 +12,8 @@ from feedmirror.ticks import every
 # The broker may start after the worker, and may be away for as long as it likes.
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
+# A MongoDB that is shut down may answer that it is: to Celery an error of the channel, and by default the worker's end.
+broker_channel_error_retry = True
 
 # Nobody asks for results: what a task did stands in MongoDB.
 task_ignore_result = True
