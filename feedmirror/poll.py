@@ -13,6 +13,7 @@ MongoDB away is not the source's doing and goes up.
 
 import logging
 import random
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -29,7 +30,18 @@ from feedmirror.crew import Crew
 from feedmirror.errors import Failure, FetchError, ParseError
 from feedmirror.fetch import Limits, fetch, same_origin
 from feedmirror.identity import Identified, identify, settle
-from feedmirror.models import Document, Entry, Finished, Outcome, Page, Postponed, Remembered, Source, WatchedSource
+from feedmirror.models import (
+    Document,
+    Entry,
+    Finished,
+    Outcome,
+    Page,
+    Postponed,
+    Remembered,
+    Slot,
+    Source,
+    WatchedSource,
+)
 from feedmirror.parse import parse
 from feedmirror.politeness import Admission, GroupLimits, common_limits, demands, group_of, limits_of
 from feedmirror.schedule import NextLook, next_look
@@ -39,6 +51,9 @@ from feedmirror.storage.sources import Claim
 
 log = logging.getLogger(__name__)
 
+# One document at a time: nh3 lets other threads go on at every single summary, and 32 that take turns at that need half
+# as much time again as one that reads its document to the end.
+_reading = threading.Lock()
 
 # One claim takes four requests to the database, however many sources it takes.
 _CLAIM = 500
@@ -151,14 +166,14 @@ class Poller:
         page = _parsed(document)
         log.debug("%s: %s in %s, %d entries", source.name, page.format, page.encoding, len(page.entries))
         is_first = watched.looks.last_ok_at is None
-        entries = (*page.entries, *self._older(page, source)) if is_first else page.entries
+        entries = (*page.entries, *self._older(page, watched)) if is_first else page.entries
         stored, identified = self._store(entries, watched)
         listed = len(identified.items)
         shared = listed - len(stored.new) - stored.sighted
         if not is_first and listed and not shared:
             # items may have fallen out since the last look; the pages that follow may still have them
             again = replace(watched, identity=identified.rule)
-            further, identified = self._store(self._older(page, source), again)
+            further, identified = self._store(self._older(page, watched), again)
             stored += further
         return replace(
             unchanged,
@@ -202,17 +217,24 @@ class Poller:
         )
         return stored, identified
 
-    def _older(self, page: Page, source: Source) -> Iterator[Entry]:
+    def _older(self, page: Page, watched: WatchedSource) -> Iterator[Entry]:
         """The entries of the pages that follow the first.
 
         As many as there are, up to a number of pages and half of the lease; a page that cannot be had ends it.
         """
+        source = watched.source
         last_moment = time.monotonic() + self._settings.lease_s / 2
+        if page.next and watched.slot:
+            self._storage.groups.release([watched.slot])  # its request is done, and each page takes one of its own
         seen = {source.url}
         for _ in range(self._settings.first_pages - 1):
             if page.next is None or page.next in seen or time.monotonic() > last_moment:
                 return
             seen.add(page.next)
+            slots = self._slots_for_page(watched, last_moment)
+            if slots is None:
+                log.warning("%s: not all of its older pages were read: its group's limits leave no room", source.name)
+                return
             # an address out of a feed leads nowhere private, but to further pages of a private feed itself
             private = source.private and same_origin(page.next, source.url)
             try:
@@ -220,7 +242,22 @@ class Poller:
             except (FetchError, ParseError) as error:
                 log.warning("%s: of its older pages, one could not be read: %s", source.name, error)
                 return
+            finally:
+                self._storage.groups.release(slots)
             yield from page.entries
+
+    def _slots_for_page(self, watched: WatchedSource, last_moment: float) -> Sequence[Slot] | None:
+        """Wait for what one more request of this source takes; None where it would have to wait for too long."""
+        if watched.slot is None:
+            return ()
+        wanted = demands([watched.source], self._group_limits)
+        while True:
+            admission = self._storage.groups.admit(wanted, lease_s=self._settings.lease_s)[watched.slot.group]
+            if admission.slots:
+                return admission.slots
+            if time.monotonic() + admission.retry_in_s > last_moment:
+                return None
+            time.sleep(admission.retry_in_s)
 
     def _identify(self, entries: Iterable[Entry], watched: WatchedSource) -> Identified:
         """The entries as items; those stored under a rule that the source had before keep their ids."""
@@ -261,7 +298,8 @@ def _began_at(watched: WatchedSource) -> datetime:
 
 
 def _parsed(document: Document) -> Page:
-    return parse(document.body or b"", url=document.url, content_type=document.content_type)
+    with _reading:
+        return parse(document.body or b"", url=document.url, content_type=document.content_type)
 
 
 def _notices(page: Page) -> tuple[str, ...]:

@@ -675,6 +675,31 @@ def test_no_more_pages_are_read_than_the_setting_allows(mirror: Mirror, storage:
     assert sorted(titles(mirror.poll().new)) == ["1", "2", "3"]
 
 
+def test_each_older_page_counts_as_a_request_of_its_group_and_waits_for_its_turn(
+    mirror: Mirror, storage: Storage
+) -> None:
+    mirror.server.serve("/feed", paged("/2", entry("a")))
+    mirror.server.serve("/2", paged("/3", entry("b")))
+    mirror.server.serve("/3", atom(entry("c")))
+    mirror.watch("/feed", group="one at a time", in_flight=1)
+    assert len(mirror.poll().new) == 3
+    (standing,) = storage.ledger.standings(limit=10)
+    assert sum(granted.number for granted in standing.ledger.recent) == 3
+    assert standing.ledger.in_flight == 0
+
+
+def test_older_pages_for_which_the_groups_limits_leave_no_room_are_left_out(
+    mirror: Mirror, storage: Storage, caplog: pytest.LogCaptureFixture
+) -> None:
+    mirror.server.serve("/feed", paged("/2", entry("a")))
+    mirror.server.serve("/2", paged("/3", entry("b")))
+    mirror.server.serve("/3", atom(entry("c")))
+    mirror.watch("/feed", group="two a day", per_day=2)
+    assert sorted(titles(mirror.poll().new)) == ["a", "b"]
+    assert mirror.server.requests_for("/3") == []
+    assert "its group's limits leave no room" in caplog.text
+
+
 @pytest.mark.parametrize("broken", [Reply(status=500), Reply(b"no feed")], ids=["failing", "no feed"])
 def test_an_older_page_that_cannot_be_read_costs_the_others_nothing(
     mirror: Mirror, caplog: pytest.LogCaptureFixture, broken: Reply

@@ -18,7 +18,7 @@ A time is never trusted to lie in the past: a server's clock may jump back. What
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -46,6 +46,7 @@ _GRAIN_MS = 250
 FORGET_AFTER_MS = 32 * 86_400_000
 # Two sources are enough to block a group; these are for the longest of what they were asked.
 _HEARD_MOST = 8
+_LIMITS = tuple(field.name for field in fields(GroupLimits))
 
 
 def admit(wanted: Mapping[str, Demand], *, ticket: str, lease_ms: int) -> list[Document]:
@@ -55,7 +56,7 @@ def admit(wanted: Mapping[str, Demand], *, ticket: str, lease_ms: int) -> list[D
     that is most of what it costs.
     """
     common = {"ticket": ticket, "lease_ms": lease_ms}
-    demanded = [{"count": one.count, "limits": asdict(one.limits), **common} for one in wanted.values()]
+    demanded = [{"count": one.count, "limits": limits_document(one.limits), **common} for one in wanted.values()]
     place = {"$indexOfArray": [{"$literal": list(wanted)}, "$_id"]}
     return [{"$set": {"asked": {"$arrayElemAt": [{"$literal": demanded}, place]}}}, *_ADMIT]
 
@@ -94,6 +95,11 @@ def hear(source_id: str, *, status: int, wait_ms: int, counts: bool) -> list[Doc
         {"$set": _ACTIVE},
         {"$unset": ["now"]},
     ]
+
+
+def limits_document(limits: GroupLimits) -> Document:
+    """What `asdict` gives, at a fraction of its time: it is made for every source that is begun."""
+    return {name: getattr(limits, name) for name in _LIMITS}
 
 
 def ledger_of(document: Mapping[str, Any]) -> GroupLedger:

@@ -22,7 +22,6 @@ what it jumps over; one that jumps back makes nothing last longer from then on t
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, ReturnDocument, UpdateMany, UpdateOne
@@ -42,7 +41,15 @@ from feedmirror.politeness import (
     GroupLimits,
     Throttling,
 )
-from feedmirror.storage.group_document import FORGET_AFTER_MS, Document, admit, apart_s, hear, ledger_of
+from feedmirror.storage.group_document import (
+    FORGET_AFTER_MS,
+    Document,
+    admit,
+    apart_s,
+    hear,
+    ledger_of,
+    limits_document,
+)
 
 _DUPLICATE_KEY = 11000
 # What was in the way is gone already.
@@ -77,7 +84,7 @@ class Groups:
         operations: list[UpdateOne | UpdateMany] = [
             UpdateOne(
                 {"_id": name},
-                {"$set": {"common": asdict(limits), "described": True}, "$unset": {"forget_at": ""}},
+                {"$set": {"common": limits_document(limits), "described": True}, "$unset": {"forget_at": ""}},
                 upsert=True,
             )
             for name, limits in common.items()

@@ -197,7 +197,7 @@ def _went_well(poll: Finished) -> _Document:
     if outcome.hints is not None:
         change["looks.hints"] = {"$literal": _hints_document(outcome.hints)}
     if outcome.remembered is not None:
-        change["remembered"] = {"$literal": asdict(outcome.remembered)}
+        change["remembered"] = {"$literal": _remembered_document(outcome.remembered)}
     if outcome.identity is not None:  # the document was read
         change["identity"] = {"$literal": outcome.identity}
         change["looks.notices"] = {"$literal": list(outcome.notices)}
@@ -208,6 +208,15 @@ def _went_well(poll: Finished) -> _Document:
         change["looks.windows_lost"] = {"$add": [{"$ifNull": ["$looks.windows_lost", 0]}, 1]}
         change["looks.window_lost_at"] = "$looks.last_at"
     return change
+
+
+def _remembered_document(remembered: Remembered) -> _Document:
+    validators = remembered.validators
+    return {
+        "validators": {"etag": validators.etag, "last_modified": validators.last_modified},
+        "body_digest": remembered.body_digest,
+        "version": remembered.version,
+    }
 
 
 def _from_now(seconds: float) -> _Document:
