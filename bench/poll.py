@@ -29,7 +29,7 @@ from urllib.request import urlopen
 
 from bench import peers, publisher
 
-ROUNDS = int(os.environ.get("R", 3))
+ROUNDS = 3
 # Enough feeds for some seconds of work for each side.
 FEEDS = {"same": 300, "moving": 100, "new": 60}
 CASES = {"same": "unchanged", "moving": "moving", "new": "new"}

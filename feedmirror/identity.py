@@ -152,6 +152,9 @@ def _fits(name: str, entries: list[Entry], source_id: str) -> bool:
 
 def _distinct(entries: Iterable[Entry]) -> list[Entry]:
     """The entries without repetitions; of those that differ in `updated` alone, the latest."""
+    entries = list(entries)
+    if len({(entry.guid, entry.link) for entry in entries}) == len(entries):  # as nearly always
+        return entries
     found: dict[tuple[str, ...], Entry] = {}
     for entry in entries:
         earlier = found.setdefault(_content(entry), entry)

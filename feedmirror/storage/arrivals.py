@@ -20,7 +20,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from pymongo import DESCENDING, InsertOne, ReplaceOne
+from pymongo import DESCENDING, ReplaceOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, ConnectionFailure
@@ -158,9 +158,11 @@ class Arrivals:
         known = self._known((item_id for portion in portions for item_id in portion.entries), session)
         writing = Writing(known, tick)
         stored = [_made(writing, portion) for portion in portions]
-        operations = [_operation(document, known) for document in writing.changed()]
-        if operations:
-            self._items.bulk_write(operations, ordered=True, session=session)
+        if writing.inserted:
+            self._items.insert_many(writing.inserted, session=session)
+        if writing.replaced:
+            replacements = [ReplaceOne({"_id": document["_id"]}, document) for document in writing.replaced]
+            self._items.bulk_write(replacements, session=session)
         if writing.sightings:
             self._sightings.insert_many(writing.sightings, session=session)
         return stored
@@ -193,12 +195,6 @@ def _made(writing: Writing, portion: _Portion) -> Stored:
     for document, entry in changes.edited:
         writing.edit(document, entry)
     return Stored(tuple(map(item_of, arrived)), len(changes.sighted), len(changes.edited), len(changes.held_back))
-
-
-def _operation(document: Document, known: Mapping[str, Document]) -> InsertOne[Document] | ReplaceOne[Document]:
-    if document["_id"] in known:
-        return ReplaceOne({"_id": document["_id"]}, document)
-    return InsertOne(document)
 
 
 def _oldest_first(entries: Mapping[str, Entry]) -> list[tuple[str, Entry]]:

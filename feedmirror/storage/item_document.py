@@ -39,9 +39,18 @@ class Writing:
         self._stamps = iter(range(tick.first_us, tick.head_us + 1))
         self._now = tick.now
 
-    def changed(self) -> list[Document]:
-        """Those that are to be written."""
-        return [document for item_id, document in self.documents.items() if document is not self._known.get(item_id)]
+    @property
+    def inserted(self) -> list[Document]:
+        """The new items."""
+        return [document for item_id, document in self.documents.items() if item_id not in self._known]
+
+    @property
+    def replaced(self) -> list[Document]:
+        """The known items that are otherwise now."""
+        known = self._known
+        return [
+            document for item_id, document in self.documents.items() if document is not known.get(item_id, document)
+        ]
 
     def insert(self, source_id: str, item_id: str, entry: Entry) -> Document:
         """A new item."""
