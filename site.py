@@ -19,13 +19,21 @@ def main() -> None:
     from feedmirror.errors import ConfigError
     from feedmirror.storage import Storage
     from feedmirror.web.app import make_app
+    from feedmirror.web.follower import Follower
     from feedmirror.web.server import serve
+    from feedmirror.web.window import Window
 
     try:
         settings = Settings.from_environ()
         connection = Connection(settings.database_uri, timeout_s=TIMEOUT_S)
+        window = Window(max_items=settings.window_items, max_bytes=settings.window_bytes)
+
+        def open_storage() -> Storage:
+            return Storage(connection.database()).prepare()
+
         application = make_app(
-            lambda: Storage(connection.database()).prepare(),
+            open_storage,
+            follower=Follower(open_storage, window, items=settings.window_items),
             static_dir=ROOT / "static",
             templates_dir=ROOT / "templates",
         )

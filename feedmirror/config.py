@@ -45,6 +45,11 @@ class Settings:
     # Of each worker process: requests under way at once. Ten thousand sources every five minutes are 33 a second; at a
     # third of a second each, and with 2 % that hang for the whole deadline, that is 24.
     threads: int = 32
+    # Of each web process: the newest items, kept in memory so that a poll need not ask the database. Half an hour of a
+    # stream that brings three a second.
+    window_items: int = 5_000
+    # What they may take: as many of ordinary length are a third of it.
+    window_bytes: int = 100_000_000
 
     @classmethod
     def from_environ(cls, env: Mapping[str, str] = environ) -> "Settings":
@@ -129,6 +134,8 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "lease_s": ("FEEDMIRROR_LEASE", _seconds(1, 3600)),
     "batch_size": ("FEEDMIRROR_BATCH_SIZE", _integer(1, 1000)),
     "threads": ("FEEDMIRROR_THREADS", _integer(1, 500)),
+    "window_items": ("FEEDMIRROR_WINDOW_ITEMS", _integer(1, 1_000_000)),
+    "window_bytes": ("FEEDMIRROR_WINDOW_BYTES", _integer(100_000, 100_000_000_000)),
 }
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}

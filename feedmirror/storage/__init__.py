@@ -3,6 +3,7 @@
     clock      the one document that numbers new items and edits in commit order
     items      the stream: store what a page brings, give what came since
     groups     what each publisher's patience still allows; `ledger` reads it for showing
+    tail       what is committed to the stream, as it is
     sources    what is watched, when it is due and how it fares; `watchlist` reads it for showing
     retention  removes what the sources no longer keep; `gaps` says how far
 
@@ -23,6 +24,7 @@ from feedmirror.storage.items import Items
 from feedmirror.storage.ledger import Ledger
 from feedmirror.storage.retention import Retention
 from feedmirror.storage.sources import Sources
+from feedmirror.storage.tail import Tail
 from feedmirror.storage.watchlist import Watchlist
 
 __all__ = ["Storage"]
@@ -38,6 +40,7 @@ class Storage:
         self._database = database
         self.clock = Clock(database)
         self.items = Items(database, self.clock)
+        self.tail = Tail(database, self.clock)
         self.groups = Groups(database)
         self.ledger = Ledger(database)
         self.sources = Sources(database)

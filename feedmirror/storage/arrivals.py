@@ -165,6 +165,7 @@ class Arrivals:
             self._items.bulk_write(replacements, session=session)
         if writing.sightings:
             self._sightings.insert_many(writing.sightings, session=session)
+        self._clock.publish(tick, session)
         return stored
 
     def _known(self, ids: Iterable[str], session: ClientSession | None = None) -> dict[str, Document]:

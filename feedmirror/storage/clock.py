@@ -13,7 +13,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-_ID = "stream"
+STREAM = "stream"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -35,7 +35,7 @@ class Clock:
     def create(self) -> None:
         """Make the document, so that the first transactions need not race to insert it."""
         try:
-            self._clock.update_one({"_id": _ID}, {"$setOnInsert": {"head": 0}}, upsert=True)
+            self._clock.update_one({"_id": STREAM}, {"$setOnInsert": {"head": 0}}, upsert=True)
         except DuplicateKeyError:  # another process was first
             return
 
@@ -47,7 +47,7 @@ class Clock:
         """
         now_us = {"$multiply": [{"$toLong": "$$NOW"}, 1000]}
         document = self._clock.find_one_and_update(
-            {"_id": _ID},
+            {"_id": STREAM},
             [{"$set": {"head": {"$max": [{"$add": ["$head", count]}, now_us]}, "now": "$$NOW"}}],
             upsert=True,
             session=session,
@@ -57,14 +57,18 @@ class Clock:
         head_us = int(document["head"])
         return Tick(head_us - count + 1, head_us, document["now"])
 
+    def publish(self, tick: Tick, session: ClientSession) -> None:
+        """Say, as the last write of a transaction, that it ends here: see `tail`."""
+        self._clock.update_one({"_id": STREAM}, {"$set": {"published": tick.head_us}}, session=session)
+
     def head_us(self, session: ClientSession | None = None) -> int:
         """The highest stamp ever published, 0 before the first."""
-        document = self._clock.find_one({"_id": _ID}, session=session)
+        document = self._clock.find_one({"_id": STREAM}, session=session)
         return int(document["head"]) if document else 0
 
     def raise_to(self, stamp_us: int) -> None:
         """Never give a stamp at or below this one again: for a clock that came from an older backup."""
-        self._clock.update_one({"_id": _ID}, {"$max": {"head": stamp_us}}, upsert=True)
+        self._clock.update_one({"_id": STREAM}, {"$max": {"head": stamp_us}}, upsert=True)
 
 
 def stamp_us(moment: datetime) -> int:

@@ -11,7 +11,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 # No source has the empty id.
-_WHOLE_STREAM = ""
+WHOLE_STREAM = ""
 
 Order = Literal["fetched", "changed"]
 """By which of its stamps a reader follows the items."""
@@ -36,4 +36,4 @@ class Gaps:
 
 
 def _name(source_id: str | None) -> str:
-    return _WHOLE_STREAM if source_id is None else source_id
+    return WHOLE_STREAM if source_id is None else source_id

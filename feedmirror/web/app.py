@@ -1,26 +1,31 @@
 """The tree of addresses as a CherryPy application.
 
-A request goes: WithHeaders -> CherryPy -> Address -> a function from parameters to an Answer. Methods, errors and
+A request goes: UpdateFirst -> WithHeaders -> CherryPy -> Address -> a function from parameters to an Answer; one of
+/update no further than its first step. Methods, errors and
 unknown addresses are answered here; everything else about an answer is the function's business, and none of those
 functions knows CherryPy.
 """
 
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import cherrypy
 
-from feedmirror.web import groups, sources, update
+from feedmirror.web import groups, sources
 from feedmirror.web.answer import Answer, json_error
 from feedmirror.web.assets import Assets
+from feedmirror.web.direct import UpdateFirst
 from feedmirror.web.headers import WithHeaders
 from feedmirror.web.pages import Pages
 from feedmirror.web.query import Parameters, parameters
+from feedmirror.web.update import Updates
 
 if TYPE_CHECKING:
     from feedmirror.storage import Storage
+    from feedmirror.web.follower import Follower
 
     OpenStorage = Callable[[], Storage]
     Endpoint = Callable[[Parameters, OpenStorage], Answer]
@@ -28,12 +33,18 @@ if TYPE_CHECKING:
 
 
 def make_app(
-    storage_factory: "OpenStorage", *, static_dir: Path, templates_dir: Path, poll_every_s: float = 5.0
+    storage_factory: "OpenStorage",
+    *,
+    static_dir: Path,
+    templates_dir: Path,
+    poll_every_s: float = 5.0,
+    follower: "Follower | None" = None,
 ) -> cherrypy.Application:
     """The whole site, to be mounted at the root of a host.
 
     `storage_factory` is called for each request that reads; it may raise what storage raises.
-    `poll_every_s` is how often an open page asks for news.
+    `poll_every_s` is how often an open page asks for news. `follower` keeps the newest part of the stream in memory;
+    without one every poll asks the database.
     """
     assets = Assets(static_dir)
     root = Root(storage_factory, assets, Pages(templates_dir, assets, poll_every_s=poll_every_s))
@@ -41,7 +52,8 @@ def make_app(
     config = {"/": {"tools.allow.on": True, "tools.allow.methods": ["GET", "HEAD"]}}
     app = cherrypy.Application(root, script_name="", config=config)
     app.request_class = Request
-    app.wsgiapp.pipeline.insert(0, ("headers", WithHeaders))
+    updates = Updates(storage_factory, follower)
+    app.wsgiapp.pipeline[:0] = [("update", partial(UpdateFirst, updates=updates)), ("headers", WithHeaders)]
     return app
 
 
@@ -127,7 +139,7 @@ class Root:
     def __init__(self, open_storage: "OpenStorage", assets: Assets, pages: Pages):
         self.index = Address(pages.index, open_storage, pages.error)
         self.sources = Address(pages.sources, open_storage, pages.error)
-        self.update = Address(update.answer, open_storage, json_error)
+        self.update = Unknown(json_error)  # below it there is nothing; itself never comes here
         self.api = Api(open_storage)
         self.static = Static(assets, pages.error)
         # browsers look here where a document, such as JSON, names no icon

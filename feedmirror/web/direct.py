@@ -1,0 +1,48 @@
+"""GET /update past the framework: CherryPy's dispatcher takes longer than the answer.
+
+Stands in the WSGI pipeline in front of everything else, so whatever server carries the application carries this.
+"""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from feedmirror.web.answer import Answer, json_error
+from feedmirror.web.headers import ALWAYS
+from feedmirror.web.update import Updates
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+_PATH = "/update"
+_STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+
+class UpdateFirst:
+    """A WSGI callable that answers polls itself, and hands everything else to another."""
+
+    def __init__(self, application: "WSGIApplication", updates: Updates):
+        self._application = application
+        self._updates = updates
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if environ.get("PATH_INFO") != _PATH:
+            return self._application(environ, start_response)
+        method = environ["REQUEST_METHOD"]
+        answer = self._answer(environ) if method in ("GET", "HEAD") else _not_allowed()
+        headers = [*answer.headers.items(), *ALWAYS]
+        if answer.status != HTTPStatus.NOT_MODIFIED:
+            headers.append(("Content-Length", str(len(answer.body))))
+        start_response(_STATUS[answer.status], headers)
+        return [] if method == "HEAD" else [answer.body]
+
+    def _answer(self, environ: "WSGIEnvironment") -> Answer:
+        return self._updates.answer(
+            environ.get("QUERY_STRING", ""),
+            accept_encoding=environ.get("HTTP_ACCEPT_ENCODING", ""),
+            known=environ.get("HTTP_IF_NONE_MATCH", ""),
+        )
+
+
+def _not_allowed() -> Answer:
+    return json_error(405, "Only GET and HEAD are of use here.", {"Allow": "GET, HEAD"})

@@ -1,0 +1,122 @@
+"""Keeps a window at the end of the stream: one thread of its own, begun with the first question after a fork.
+
+    starting ──> live ──> lost ──> starting ──> ...
+
+Whenever the change stream breaks, for whatever reason, the window is filled anew before it answers again. `is_live`
+means that the server was heard of within the last few seconds: that, and no more, is how old an answer can be.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from feedmirror.storage.tail import Gap, LetGo, Published, Removed
+from feedmirror.web import unavailable
+from feedmirror.web.window import Window
+
+if TYPE_CHECKING:
+    from feedmirror.storage import Storage
+    from feedmirror.storage.tail import Event
+
+log = logging.getLogger(__name__)
+
+# The server answers twice a second, if only to say that there is nothing.
+_SILENT_S = 3.0
+_AGAIN_S = 0.5
+
+
+class Follower:
+    """Fills a window from the storage that `open_storage` gives, for as long as it is wanted."""
+
+    def __init__(self, open_storage: "Callable[[], Storage]", window: Window, *, items: int):
+        self._open_storage = open_storage
+        self._items = items
+        self.window = window
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._ending = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._heard_at: float | None = None
+        self._lost: str | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the window may answer; begins to follow where nobody has yet in this process."""
+        if self._pid != os.getpid():
+            self.start()
+        heard_at = self._heard_at
+        return heard_at is not None and time.monotonic() - heard_at < _SILENT_S
+
+    @property
+    def behind_s(self) -> float | None:
+        """How long ago the server was last heard of; None if the window is not usable."""
+        heard_at = self._heard_at
+        return None if heard_at is None else time.monotonic() - heard_at
+
+    @property
+    def lost(self) -> str | None:
+        """Why there is nothing to follow, in words for anybody; None where the window is live or being filled."""
+        return self._lost
+
+    def start(self) -> None:
+        """Begin to follow; once a process, however often it is called."""
+        with self._lock:
+            if self._pid == os.getpid():
+                return
+            self._pid = os.getpid()
+            self._heard_at = None
+            self._ending = threading.Event()
+            self._thread = threading.Thread(target=self._follow, name="follow the stream", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, and wait for that."""
+        with self._lock:
+            thread, self._thread, self._pid = self._thread, None, 0
+            self._ending.set()
+        if thread is not None:
+            thread.join()
+        self._heard_at = None
+
+    def _follow(self) -> None:
+        ending = self._ending
+        while not ending.is_set():
+            try:
+                self._follow_once(ending)
+            except unavailable.FAILURES as error:
+                if self._lost is None:
+                    log.warning("the window has lost the stream: %s", error)
+                self._lost = unavailable.reason(error)
+            finally:
+                self._heard_at = None
+            ending.wait(_AGAIN_S)
+
+    def _follow_once(self, ending: threading.Event) -> None:
+        tail = self._open_storage().tail
+        with tail.following() as events:
+            recent = tail.recent(self._items)
+            self.window.reset(recent.items, head_us=recent.head_us, floor_us=recent.floor_us)
+            for gap in recent.gaps:
+                self._apply(gap)
+            self._heard_at, self._lost = time.monotonic(), None
+            while not ending.is_set():
+                event = events.next()
+                is_replay = isinstance(event, Published) and event.head_us <= recent.head_us
+                if event is not None and not is_replay:
+                    self._apply(event)
+                self._heard_at = time.monotonic()
+
+    def _apply(self, event: "Event") -> None:
+        window = self.window
+        match event:
+            case Published(items, head_us):
+                window.publish(items, head_us)
+            case Removed(item_id):
+                window.remove(item_id)
+            case LetGo(item):
+                window.let_go(item)
+            case Gap(source_id, fetched_us, changed_us):
+                window.widen(source_id, fetched_us=fetched_us, changed_us=changed_us)
