@@ -1,0 +1,309 @@
+"""The window against the database that it stands for: the same answers to every question that it takes."""
+
+import json
+import random
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from feedmirror.models import Entry, Item, Selection, Source
+from feedmirror.storage import Storage
+from feedmirror.web import gzipped
+from feedmirror.web.follower import Follower
+from feedmirror.web.update import Updates
+from feedmirror.web.window import Window
+from feedmirror.words import asked_words
+from tests.waiting import wait_until
+
+PLENTY = {"max_items": 1000, "max_bytes": 10_000_000}
+SOURCES = ("one", "two", "three")
+TAGS = ("python", "C++", "news")
+SELECTIONS = [
+    Selection(),
+    *(Selection(source_id=source_id) for source_id in SOURCES),
+    Selection(tags=("python",)),
+    Selection(tags=("PYTHON", "news")),
+    Selection(words=asked_words("title")),
+    Selection(words=asked_words("c++ item-3")),
+    Selection(source_id="two", tags=("news",)),
+    Selection(source_id="nowhere"),
+]
+
+
+@contextmanager
+def following(storage: Storage, **bounds: int) -> Iterator[Follower]:
+    window = Window(**PLENTY | bounds)
+    follower = Follower(lambda: storage, window, items=bounds.get("max_items", 1000))
+    try:
+        wait_until(lambda: follower.is_live, "a live window")
+        yield follower
+    finally:
+        follower.stop()
+
+
+def caught_up(follower: Follower, storage: Storage) -> None:
+    wait_until(lambda: follower.window.head_us == storage.clock.head_us(), "the window to catch up")
+
+
+def entry(number: int, chance: random.Random) -> Entry:
+    tags = tuple(tag for tag in TAGS if chance.random() < 0.4)
+    return Entry(title=f"Title of item-{number}", link=f"https://example.com/{number}", tags=tags, summary="<p>é</p>")
+
+
+def store(storage: Storage, source_id: str, page: dict[str, Entry]) -> None:
+    storage.items.store(source_id, page, now=datetime.now(UTC))
+
+
+def happen(storage: Storage, chance: random.Random, times: int) -> None:
+    """Let sources show new items, each other's items, and edits."""
+    for _ in range(times):
+        numbers = chance.sample(range(40), chance.randint(1, 6))
+        store(storage, chance.choice(SOURCES), {f"item-{number}": entry(number, chance) for number in numbers})
+
+
+def stamps_of(storage: Storage) -> list[int]:
+    everything = storage.items.changes(Selection(), after_us=1, limit=500).items
+    stamps = {stamp for item in everything for stamp in (item.changed_us, *(seen.fetched_us for seen in item.sources))}
+    around = sorted({*stamps, *(stamp - 1 for stamp in stamps)})
+    return sorted({1, *random.Random(1).sample(around, min(len(around), 24)), *around[-4:], around[-1] + 10})
+
+
+def assert_same(window: Window, storage: Storage) -> int:
+    """Every question that the window answers has the database's answer; how many there were."""
+    answered = 0
+    for selection, after_us, limit, changes in product(SELECTIONS, stamps_of(storage), (3, 100), (False, True)):
+        part = window.since(selection, after_us=after_us, limit=limit, changes=changes)
+        if part is None:
+            assert after_us < window.floor_us
+            continue
+        ask = storage.items.changes if changes else storage.items.since
+        update = ask(selection, after_us=after_us, limit=limit)
+        question = (selection, after_us, limit, changes)
+        assert [ready.item for ready in part.items] == list(update.items), question
+        assert (part.head_us, part.cursor_us, part.more) == (update.head_us, update.cursor_us, update.more), question
+        assert part.gap_us == update.gap_us, question
+        answered += 1
+    return answered
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_says_what_the_database_says(storage: Storage, seed: int) -> None:
+    chance = random.Random(seed)
+    happen(storage, chance, 5)
+    with following(storage) as follower:
+        assert_same(follower.window, storage)
+        happen(storage, chance, 15)
+        caught_up(follower, storage)
+        assert assert_same(follower.window, storage) > 200
+        assert follower.window.floor_us == 0
+
+
+def test_what_is_below_its_floor_is_the_databases_to_answer(storage: Storage) -> None:
+    chance = random.Random(7)
+    with following(storage, max_items=10) as follower:
+        happen(storage, chance, 30)
+        caught_up(follower, storage)
+        assert len(follower.window) <= 10
+        assert follower.window.floor_us > 0
+        assert follower.window.since(Selection(), after_us=1, limit=10) is None
+        assert assert_same(follower.window, storage) > 50
+    with following(storage, max_items=10) as again:  # one that begins with all of that stored
+        assert again.window.floor_us > 0
+        assert assert_same(again.window, storage) > 50
+
+
+def test_it_is_bounded_in_bytes(storage: Storage) -> None:
+    with following(storage, max_bytes=50_000) as follower:
+        for number in range(60):
+            store(storage, "one", {f"{number}": Entry(title=f"T {number}", summary="x" * 1000)})
+        caught_up(follower, storage)
+        assert 0 < follower.window.bytes <= 50_000
+        assert 5 < len(follower.window) < 60
+
+
+def test_an_item_that_is_edited_again_and_again_takes_no_more_room(storage: Storage) -> None:
+    with following(storage) as follower:
+        store(storage, "one", {"a": Entry(title="0")})
+        caught_up(follower, storage)
+        before = follower.window.bytes
+        for number in range(1, 9):
+            store(storage, "one", {"a": Entry(title=str(number))})
+        caught_up(follower, storage)
+        assert follower.window.bytes < before + 50  # not by the item eight times over
+        part = follower.window.since(Selection(), after_us=1, limit=10, changes=True)
+        assert part is not None
+        assert [ready.item.title for ready in part.items] == ["8"]
+
+
+def test_what_retention_removes_is_gone_from_it_and_told_of(storage: Storage, database: Database[Any]) -> None:
+    chance = random.Random(3)
+    keeping = [Source(id=name, name=name, url="https://example.com/feed", keep_items=2) for name in SOURCES]
+    storage.sources.synchronise(keeping, [])
+    happen(storage, chance, 12)
+    long_ago = datetime.now(UTC) - timedelta(days=2)
+    for collection in ("items", "sightings"):
+        database[collection].update_many({}, {"$set": {"arrived_at": long_ago}})
+    with following(storage) as follower:
+        assert storage.retention.step().removed
+        kept = list(storage.items.newest(Selection(), limit=100).items)
+
+        def in_window() -> list[Item]:
+            part = follower.window.since(Selection(), after_us=1, limit=100)
+            return [ready.item for ready in part.items] if part else []
+
+        wait_until(lambda: in_window() == kept, "the window without what was removed")
+        assert_same(follower.window, storage)
+
+
+def none() -> Any:
+    raise AssertionError("the window does not answer")
+
+
+def test_a_stream_that_breaks_is_followed_again_without_a_gap(storage: Storage, database: Database[Any]) -> None:
+    chance = random.Random(5)
+    with following(storage) as follower:
+        for _ in range(5):
+            happen(storage, chance, 2)
+            database.client.admin.command("killAllSessions", [])
+            happen(storage, chance, 2)
+            wait_until(lambda: follower.is_live and follower.window.head_us == storage.clock.head_us(), "it to go on")
+            assert_same(follower.window, storage)
+
+
+def test_a_transaction_is_seen_as_a_whole(storage: Storage) -> None:
+    """A head that was published before all of its items are there would lose those for whoever went on from it."""
+    with following(storage) as follower:
+        heads: dict[int, int] = {}
+        publish = follower.window.publish
+
+        def watched(items: Any, head_us: int) -> None:
+            publish(items, head_us)
+            part = follower.window.since(Selection(), after_us=1, limit=500)
+            heads[head_us] = len(part.items) if part else -1
+
+        follower.window.publish = watched  # type: ignore[method-assign]
+        store(storage, "one", {f"{number}": Entry(title=f"T {number}") for number in range(200)})
+        caught_up(follower, storage)
+        assert list(heads.values()) == [200]
+
+
+# -- the answers that are made of it
+
+
+def ask(updates: Updates, query: str, **how: str) -> tuple[int, dict[str, str], bytes]:
+    answer = updates.answer(query, **how)
+    return answer.status, dict(answer.headers), answer.body
+
+
+@pytest.mark.parametrize("query", ["timestamp=1", "timestamp=1&changes=1&limit=3", "timestamp=1&source=two", "limit=5"])
+def test_an_answer_is_the_same_with_and_without_a_window(storage: Storage, query: str) -> None:
+    happen(storage, random.Random(1), 10)
+    with following(storage) as follower:
+        from_window, from_database = Updates(lambda: storage, follower), Updates(lambda: storage)
+        for how in ({}, {"accept_encoding": "gzip, br"}):
+            assert ask(from_window, query, **how) == ask(from_database, query, **how)
+
+
+def test_gzipped_members_are_one_array() -> None:
+    members = [json.dumps({"title": f"é {number}" * 50}).encode() for number in range(5)]
+    compressed = gzipped.compressed_array(members, [gzipped.block(member) for member in members])
+    assert zlib.decompress(compressed, zlib.MAX_WBITS | 16) == gzipped.array(members)
+    assert len(json.loads(gzipped.array(members))) == 5
+
+
+def test_an_empty_answer_is_an_empty_array() -> None:
+    assert zlib.decompress(gzipped.compressed_array([], []), zlib.MAX_WBITS | 16) == b"[]"
+
+
+@pytest.mark.parametrize(
+    ("accepted", "gzip"),
+    [
+        ("gzip", True),
+        ("br, gzip", True),
+        ("gzip;q=0.5, identity", True),
+        ("x-gzip", True),
+        ("", False),
+        ("identity", False),
+        ("gzip;q=0", False),
+        ("br, gzip;q=0.0", False),
+        ("gzipped", False),
+    ],
+)
+def test_it_is_compressed_for_those_who_ask(storage: Storage, accepted: str, gzip: bool) -> None:
+    store(storage, "one", {f"{number}": Entry(title=f"Title {number}") for number in range(50)})
+    _, headers, body = ask(Updates(lambda: storage), "", accept_encoding=accepted)
+    assert (headers.get("Content-Encoding") == "gzip") == gzip
+    assert headers["Vary"] == "Accept-Encoding"
+    plain = zlib.decompress(body, zlib.MAX_WBITS | 16) if gzip else body
+    assert len(json.loads(plain)) == 50
+
+
+def test_an_answer_that_is_known_is_not_sent_again(storage: Storage) -> None:
+    store(storage, "one", {"a": Entry(title="A")})
+    with following(storage) as follower:
+        updates = Updates(lambda: storage, follower)
+        _, headers, _ = ask(updates, "timestamp=1")
+        status, again, body = ask(updates, "timestamp=1", known=headers["ETag"])
+        assert (status, body) == (304, b"")
+        for name in ("ETag", "Cache-Control", "Vary", "Feedmirror-Head", "Feedmirror-Cursor"):
+            assert again[name] == headers[name]
+        store(storage, "one", {"b": Entry(title="B")})
+        caught_up(follower, storage)
+        status, newer, _ = ask(updates, "timestamp=1", known=headers["ETag"])
+        assert status == 200
+        assert newer["ETag"] != headers["ETag"]
+
+
+def test_the_plain_and_the_compressed_answer_have_tags_of_their_own(storage: Storage) -> None:
+    store(storage, "one", {f"{number}": Entry(title=f"Title {number}") for number in range(50)})
+    updates = Updates(lambda: storage)
+    assert ask(updates, "")[1]["ETag"] != ask(updates, "", accept_encoding="gzip")[1]["ETag"]
+
+
+def test_polls_that_bring_nothing_ask_no_database(storage: Storage) -> None:
+    store(storage, "one", {"a": Entry(title="A")})
+    with following(storage) as follower:
+        opened: list[bool] = []
+
+        def open_storage() -> Storage:
+            opened.append(True)
+            return storage
+
+        updates = Updates(open_storage, follower)
+        cursor = ask(updates, "timestamp=1")[1]["Feedmirror-Cursor"]
+        for query in (f"timestamp={cursor}", f"timestamp={cursor}&changes=1", f"timestamp={cursor}&tag=x&q=y"):
+            status, headers, body = ask(updates, query)
+            assert (status, body, headers["Feedmirror-Cursor"]) == (200, b"[]", cursor)
+        assert opened == []
+
+
+def test_mongodb_away_is_told_at_once_once_it_is_known(storage: Storage) -> None:
+    class Away:
+        lost = "The database is away; try again in a few seconds."
+        is_live = False
+
+    never: Callable[[], Storage] = lambda: none()  # noqa: E731
+    status, headers, body = ask(Updates(never, Away()), "timestamp=1")  # type: ignore[arg-type]
+    assert status == 503
+    assert headers["Cache-Control"] == "no-store"
+    assert "Retry-After" in headers
+    assert json.loads(body)["error"] == Away.lost
+
+
+def test_ready_items_keep_their_json_when_a_source_lets_them_go(storage: Storage) -> None:
+    happen(storage, random.Random(2), 6)
+    with following(storage) as follower:
+        part = follower.window.since(Selection(), after_us=1, limit=100)
+        assert part is not None
+        shared = next(ready.item for ready in part.items if len(ready.item.sources) > 1)
+        follower.window.let_go(replace(shared, sources=shared.sources[1:]))
+        gone = follower.window.since(Selection(source_id=shared.sources[0].source_id), after_us=1, limit=100)
+        assert gone is not None
+        assert shared.id not in {ready.item.id for ready in gone.items}
