@@ -18,8 +18,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from feedmirror.config import Settings
 from feedmirror.mongod import Mongod
@@ -148,6 +150,8 @@ class House:
 
     mongod: Mongod
     restart_mongod: Callable[[], Mongod]
+    site: Running
+    restart_site: Callable[[], Running]
     writers: list[Running]
     pollers: list[Poller]
 
@@ -158,12 +162,28 @@ class House:
         wait_until(lambda: any(poller.failures for poller in self.pollers), "a poller that is told")
         self.mongod = self.restart_mongod()
 
+    def wait_for_share(self, share: float) -> None:
+        """Wait until the pollers have been given this share of what the writers bring by themselves."""
+        enough = share * WRITERS * ITEMS_EACH
+        wait_until(lambda: any(len(poller.seen) >= enough for poller in self.pollers), f"{share:.0%} of the items")
+
+    def kill_site(self) -> None:
+        """Kill it, and start it again: what it had in memory is gone."""
+        self.site.process.kill()
+        self.site.process.wait()
+        self.site = self.restart_site()
+
+    def cut_streams(self) -> None:
+        """End every cursor and transaction at the server, of the change stream as well."""
+        with MongoClient[Any](self.mongod.uri) as client:
+            client.admin.command("killAllSessions", [])
+
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[Callable[..., House]]:
     with ExitStack() as stack:
 
-        def build(*, pausing: int = 0) -> House:
+        def build(*, pausing: int = 0, **settings_of_site: str) -> House:
             settings = Settings(data_dir=tmp_path / "data")
             port = free_port()
 
@@ -174,8 +194,12 @@ def house(tmp_path: Path) -> Iterator[Callable[..., House]]:
                 return mongod
 
             mongod = start_mongod()
-            env = environment(MONGODB_URI=mongod.uri, PORT=str(free_port()))
-            site = stack.enter_context(Running([PYTHON, "site.py"], tmp_path / "site.log", env))
+            env = environment(MONGODB_URI=mongod.uri, PORT=str(free_port()), **settings_of_site)
+
+            def start_site() -> Running:
+                return stack.enter_context(Running([PYTHON, "site.py"], tmp_path / "site.log", env))
+
+            site = start_site()
             address = site.wait_for(r"Feedmirror is at (http://\S+)/")[1]
             pollers = [kind(address, set()) for kind in POLLERS]
             for poller in pollers:
@@ -195,7 +219,7 @@ def house(tmp_path: Path) -> Iterator[Callable[..., House]]:
                 )
                 for number in range(WRITERS)
             ]
-            return House(mongod, start_mongod, writers, pollers)
+            return House(mongod, start_mongod, site, start_site, writers, pollers)
 
         yield build
 
@@ -239,6 +263,26 @@ def stored(uri: str) -> set[str]:
 
 def test_everybody_gets_everything_once(house: Callable[..., House]) -> None:
     finish(house())
+
+
+def test_more_comes_between_two_polls_than_the_window_holds(house: Callable[..., House]) -> None:
+    finish(house(FEEDMIRROR_WINDOW_ITEMS="5"))
+
+
+def test_a_site_that_is_killed_costs_nobody_anything(house: Callable[..., House]) -> None:
+    at_work = house()
+    for share in (0.2, 0.5):
+        at_work.wait_for_share(share)
+        at_work.kill_site()
+    finish(at_work)
+
+
+def test_a_stream_that_is_cut_off_costs_nobody_anything(house: Callable[..., House]) -> None:
+    at_work = house()
+    for share in (0.2, 0.4, 0.6, 0.8):
+        at_work.wait_for_share(share)
+        at_work.cut_streams()
+    finish(at_work)
 
 
 def test_a_writer_that_is_killed_within_its_transaction_costs_nobody_anything(house: Callable[..., House]) -> None:

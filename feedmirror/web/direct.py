@@ -3,6 +3,7 @@
 Stands in the WSGI pipeline in front of everything else, so whatever server carries the application carries this.
 """
 
+import logging
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -14,7 +15,9 @@ from feedmirror.web.update import Updates
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-_PATH = "/update"
+log = logging.getLogger(__name__)
+
+_PATHS = frozenset({"/update", "/update/"})
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
@@ -26,7 +29,7 @@ class UpdateFirst:
         self._updates = updates
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if environ.get("PATH_INFO") != _PATH:
+        if environ.get("PATH_INFO") not in _PATHS:
             return self._application(environ, start_response)
         method = environ["REQUEST_METHOD"]
         answer = self._answer(environ) if method in ("GET", "HEAD") else _not_allowed()
@@ -37,11 +40,15 @@ class UpdateFirst:
         return [] if method == "HEAD" else [answer.body]
 
     def _answer(self, environ: "WSGIEnvironment") -> Answer:
-        return self._updates.answer(
-            environ.get("QUERY_STRING", ""),
-            accept_encoding=environ.get("HTTP_ACCEPT_ENCODING", ""),
-            known=environ.get("HTTP_IF_NONE_MATCH", ""),
-        )
+        try:
+            return self._updates.answer(
+                environ.get("QUERY_STRING", ""),
+                accept_encoding=environ.get("HTTP_ACCEPT_ENCODING", ""),
+                known=environ.get("HTTP_IF_NONE_MATCH", ""),
+            )
+        except Exception:
+            log.exception("a bug in Feedmirror")
+            return json_error(500, HTTPStatus.INTERNAL_SERVER_ERROR.description)
 
 
 def _not_allowed() -> Answer:
