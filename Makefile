@@ -1,5 +1,6 @@
 # make run     the whole system, set up on first use        make test   every check there is
 # make demo    the same, on an invented feed                make db     the bundled MongoDB alone
+# make serve   the page alone, for many readers
 # make bench, conformance, format, lock, screenshot, clean: see CONTRIBUTING.md
 
 SHELL := /bin/bash
@@ -16,7 +17,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: run demo db test screenshot conformance bench format lock clean
+.PHONY: run demo serve db test screenshot conformance bench bench-scale format lock clean
 
 run: preflight-serve $(VENV)/.run
 	@python -m feedmirror.mongod honcho start --port "$${PORT:-8080}"
@@ -24,6 +25,9 @@ run: preflight-serve $(VENV)/.run
 demo: preflight-serve $(VENV)/.run
 	@FEEDMIRROR_DATA="$${FEEDMIRROR_DATA:-data/demo}" FEEDMIRROR_SOURCES="$${FEEDMIRROR_DATA:-data/demo}/sources.toml" \
 	python -m feedmirror.mongod honcho --procfile Procfile.demo start --port "$${PORT:-8080}"
+
+serve: preflight-serve $(VENV)/.run
+	@python -m feedmirror.mongod python -m feedmirror.web.processes
 
 db: preflight $(VENV)/.run
 	@python -m feedmirror.mongod
@@ -42,9 +46,16 @@ screenshot: $(VENV)/.test
 conformance: $(VENV)/.test
 	python -m tests.conformance
 
-# Ratios against a peer and a limit, within one run. The peers are installed into build/ at first.
+# Ratios against a peer and a limit, within one run. The peers are installed into build/ at first; wrk must be there.
 bench: $(VENV)/.test
 	python -m bench.parse
+	python -m bench.poll
+	python -m bench.claims
+	python -m bench.update
+
+# Ten thousand sources for ten minutes.
+bench-scale: $(VENV)/.test
+	python -m bench.scale
 
 format: $(VENV)/.test
 	ruff check --fix
