@@ -45,6 +45,8 @@ class Settings:
     # Of each worker process: requests under way at once. Ten thousand sources every five minutes are 33 a second; at a
     # third of a second each, and with 2 % that hang for the whole deadline, that is 24.
     threads: int = 32
+    # Of `make serve`: so that one goes on where the other is started anew. Each answers some thousand polls a second.
+    processes: int = 2
     # Of each web process: the newest items, kept in memory so that a poll need not ask the database. Half an hour of a
     # stream that brings three a second.
     window_items: int = 5_000
@@ -134,6 +136,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "lease_s": ("FEEDMIRROR_LEASE", _seconds(1, 3600)),
     "batch_size": ("FEEDMIRROR_BATCH_SIZE", _integer(1, 1000)),
     "threads": ("FEEDMIRROR_THREADS", _integer(1, 500)),
+    "processes": ("FEEDMIRROR_PROCESSES", _integer(1, 500)),
     "window_items": ("FEEDMIRROR_WINDOW_ITEMS", _integer(1, 1_000_000)),
     "window_bytes": ("FEEDMIRROR_WINDOW_BYTES", _integer(100_000, 100_000_000_000)),
 }

@@ -47,10 +47,14 @@ ALLOWED: dict[str, set[str]] = {
         *BASE,
         *("by_hand", "config", "celeryconfig", "crew", "db", "parent", "poll", "sources_watch", "storage"),
     },
-    "site": {*BASE, "config", "db", "storage", "web"},
+    "site": {*BASE, "config", "web"},
 }
-# Alone among the web's modules it listens, and so has to know whether it can.
-ALLOWED_TO_MODULES = {"feedmirror.web.server": {"preflight"}}
+# Alone among the web's modules they know settings, or that they are processes which listen.
+ALLOWED_TO_MODULES = {
+    "feedmirror.web.assembled": {"config", "db"},
+    "feedmirror.web.server": {"preflight"},
+    "feedmirror.web.processes": {"config", "parent", "preflight"},
+}
 
 # Programs of their own, which use whatever they show or try out; nothing of the house may stand on them.
 TOOLS = {"commands", "__main__", "demo", "invented"}

@@ -1,0 +1,48 @@
+"""The site put together from the settings: what each process that serves it does first.
+
+    settings ──> connection ──> storage ──> follower, with its window ──> application
+
+Knows no server: CherryPy's own (`server`) and granian (`processes`) carry the same.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cherrypy
+
+from feedmirror.config import Settings
+from feedmirror.db import Connection
+from feedmirror.storage import Storage
+from feedmirror.web.app import make_app
+from feedmirror.web.follower import Follower
+from feedmirror.web.window import Window
+
+_ROOT = Path(__file__).resolve().parent.parent.parent
+
+# A page must learn within five seconds that MongoDB is away, its wait for a free thread included.
+_TIMEOUT_S = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The application, and the follower whose thread is to live as long as the server does."""
+
+    application: cherrypy.Application
+    follower: Follower
+
+
+def assemble(settings: Settings) -> Site:
+    """Connects to nothing yet; raises ConfigError if it is not known to what."""
+    connection = Connection(settings.database_uri, timeout_s=_TIMEOUT_S)
+
+    def open_storage() -> Storage:
+        return Storage(connection.database()).prepare()
+
+    window = Window(max_items=settings.window_items, max_bytes=settings.window_bytes)
+    follower = Follower(open_storage, window, items=settings.window_items)
+    application = make_app(
+        open_storage, follower=follower, static_dir=_ROOT / "static", templates_dir=_ROOT / "templates"
+    )
+    # no reloader, no tracebacks in answers, no line for each request
+    cherrypy.config.update({"environment": "production", "checker.on": False})
+    return Site(application, follower)

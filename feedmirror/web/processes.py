@@ -1,0 +1,111 @@
+"""The site in several processes under granian, for many readers and an open network: `make serve`.
+
+    this process ──> says where, starts the others, and anew what dies of them, ends them
+      each other ──> a window and a follower of its own; granian holds the connections, some threads of Python answer
+
+A request comes to Python when all its headers are there, and an answer leaves it at once and whole: a client that is
+slow or silent holds a connection, and no thread.
+"""
+
+import multiprocessing
+import resource
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+
+from feedmirror.config import Settings
+from feedmirror.errors import ConfigError
+from feedmirror.parent import end_with_parent
+from feedmirror.preflight import port_taken
+from feedmirror.web.announcement import announce
+from feedmirror.web.assembled import assemble
+
+# Of each process. An answer from memory needs one; the others are for what waits for MongoDB.
+_THREADS = 16
+# What granian calls backpressure: connections that a process holds at once, the idle ones among them. Each takes some
+# twenty kilobytes, and a file descriptor.
+_CONNECTIONS = 10_000
+# What a process opens for itself: MongoDB, the modules it loads, its log.
+_OTHER_FILES = 100
+# Pages that all come back at the same moment wait here rather than being refused; Linux holds no more (somaxconn).
+_BACKLOG = 4096
+# Who has not sent all headers by then, counted from the answer before, is let go. An open page asks every five
+# seconds; a proxy keeps its connections for less than this (deploy/nginx.conf).
+_SILENT_MS = 15_000
+# No header of ours is long; granian allows no less than 8 KB.
+_MAX_HEADER_BYTES = 16 * 1024
+# What is still open by then is silent, or waits for a MongoDB that is away. One process is waited for after the other.
+_ENDING_S = 2
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C; raises ConfigError if nobody can listen there, or it is not known what to read."""
+    if taken := port_taken(settings.host, settings.port):
+        raise ConfigError([taken])
+    assemble(settings)  # what is wrong is to be said here and once
+    # A forked child would inherit the locks of threads that it does not have.
+    multiprocessing.set_start_method("spawn")
+    server = Granian(
+        __name__,
+        address=_address(settings.host),
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=settings.processes,
+        blocking_threads=_THREADS,
+        backlog=_BACKLOG,
+        backpressure=_connections(),
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=_SILENT_MS, max_buffer_size=_MAX_HEADER_BYTES),
+        websockets=False,
+        log_access=False,
+        log_level=LogLevels.error,
+        respawn_failed_workers=True,
+        workers_kill_timeout=_ENDING_S,
+    )
+    announce(settings.host, settings.port)
+    server.serve(target_loader=_application, wrap_loader=False)
+
+
+def _application() -> Callable[..., Any]:
+    """Called in each process, once."""
+    end_with_parent()
+    site = assemble(Settings.from_environ())
+    site.follower.start()
+    application: Callable[..., Any] = site.application
+    return application
+
+
+def _address(host: str) -> str:
+    """Granian takes no names."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise ConfigError([f"HOST={host!r}: {error.strerror}"]) from None
+    return str(found[0][4][0])
+
+
+def _connections() -> int:
+    """As many as this process and its children may open, once the soft limit is as high as the hard one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _CONNECTIONS + _OTHER_FILES
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return limit - _OTHER_FILES
+
+
+def main() -> None:
+    try:
+        serve(Settings.from_environ())
+    except ConfigError as error:
+        sys.exit("\n".join(f"feedmirror: {mistake}" for mistake in error.mistakes))
+
+
+if __name__ == "__main__":
+    main()
