@@ -423,7 +423,9 @@
     function ask(url) {
       stop();
       if (paused) return;
-      const mine = $.ajax({ url, dataType: "json", timeout: patience });
+      // one that matches nothing keeps the browser from answering by itself with what it heard a second ago, which is
+      // for caches that many pages share (Fetch standard, "HTTP-network-or-cache fetch")
+      const mine = $.ajax({ url, dataType: "json", timeout: patience, headers: { "If-None-Match": '""' } });
       request = mine;
       mine
         .done((items, _, xhr) => request === mine && succeed(items, xhr))
