@@ -1,8 +1,8 @@
 """The tail of the stream: what is committed to it, as it is committed, for whoever keeps its newest part in memory.
 
     with tail.following() as events:       the change stream is open from here on
-        recent = tail.recent(1000)         what there is, read after that
-        for ... in events.next():          what came since; some of it is in `recent` already
+        recent = events.recent(1000)       what there is, read after that
+        event = events.next()              what came since; some of it is in `recent` already
 
 A transaction arrives as one event, with the head that it published: its last write to the clock says where it ends.
 What retention does comes one by one. Events come in the order of their commits, and at least once: a head at or below
@@ -16,6 +16,7 @@ from typing import Any
 
 from pymongo import DESCENDING
 from pymongo.change_stream import ChangeStream
+from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from feedmirror.errors import StorageError
@@ -87,22 +88,27 @@ class Tail:
     def following(self) -> Iterator["Events"]:
         """Everything that is committed from now on. Raises what pymongo raises."""
         wanted = {"ns.coll": {"$in": [self._items.name, "clock", self._gaps.name]}}
-        with self._database.watch(
-            [{"$match": wanted}], full_document="updateLookup", max_await_time_ms=AWAIT_MS
-        ) as stream:
-            yield Events(stream)
-
-    def recent(self, count: int) -> Recent:
-        """The items that changed last, `count` of them, and up to which head they are complete."""
         with self._database.client.start_session(causal_consistency=True) as session:
-            head_us = self._clock.head_us(session)
-            found = list(
-                self._items.find({"changed": {"$gt": 0, "$lte": head_us}}, NOT_FOR_INDEXES, session=session)
-                .sort("changed", DESCENDING)
-                .limit(count)
-            )
-            # after the items, as every reader does: what was removed before they were read is told of
-            gaps = tuple(_gap(document) for document in self._gaps.find({}, session=session))
+            self._clock.head_us(session)  # any question: from now on the session knows what time it is there
+            with self._database.watch(
+                [{"$match": wanted}],
+                full_document="updateLookup",
+                max_await_time_ms=AWAIT_MS,
+                start_at_operation_time=session.operation_time,
+                session=session,
+            ) as stream:
+                yield Events(self, stream, session)
+
+    def recent(self, count: int, session: ClientSession) -> Recent:
+        """The items that changed last, `count` of them, and up to which head they are complete."""
+        head_us = self._clock.head_us(session)
+        found = list(
+            self._items.find({"changed": {"$gt": 0, "$lte": head_us}}, NOT_FOR_INDEXES, session=session)
+            .sort("changed", DESCENDING)
+            .limit(count)
+        )
+        # after the items, as every reader does: what was removed before they were read is told of
+        gaps = tuple(_gap(document) for document in self._gaps.find({}, session=session))
         floor_us = int(found[-1]["changed"]) - 1 if len(found) == count else 0
         return Recent(tuple(map(item_of, found)), head_us, floor_us, gaps)
 
@@ -111,8 +117,18 @@ class Tail:
 class Events:
     """A change stream, read transaction by transaction."""
 
+    tail: Tail
     stream: ChangeStream[_Document]
+    session: ClientSession
     _begun: list[Item] = field(default_factory=list)
+
+    def recent(self, count: int) -> Recent:
+        """As `Tail.recent`, with everything that was committed before the stream begins.
+
+        In the stream's own session, which reads nothing older than its beginning. A reader of another would have what
+        a majority has, and a stream left to itself begin at the very last write: in neither is what lies between.
+        """
+        return self.tail.recent(count, self.session)
 
     def next(self) -> Event | None:
         """The next event; None after AWAIT_MS without one. Raises what pymongo raises, and StorageError at the end."""

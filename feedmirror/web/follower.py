@@ -95,9 +95,8 @@ class Follower:
             ending.wait(_AGAIN_S)
 
     def _follow_once(self, ending: threading.Event) -> None:
-        tail = self._open_storage().tail
-        with tail.following() as events:
-            recent = tail.recent(self._items)
+        with self._open_storage().tail.following() as events:
+            recent = events.recent(self._items)
             self.window.reset(recent.items, head_us=recent.head_us, floor_us=recent.floor_us)
             for gap in recent.gaps:
                 self._apply(gap)
