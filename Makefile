@@ -37,7 +37,7 @@ test: preflight $(VENV)/.test
 	ruff check
 	ruff format --check
 	mypy
-	pytest
+	pytest --numprocesses auto --maxprocesses 4
 
 screenshot: $(VENV)/.test
 	python -m tests.screenshot docs/screenshot.png
