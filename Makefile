@@ -33,7 +33,7 @@ db: preflight $(VENV)/.run
 	@python -m feedmirror.mongod
 
 test: preflight $(VENV)/.test
-	@tests/install-browser
+	@tests/install-programs
 	ruff check
 	ruff format --check
 	mypy

@@ -1,7 +1,8 @@
 """The promise of `/update?timestamp=`: every poller gets every item exactly once, whatever happens meanwhile.
 
 Eight writers (processes) store at the same time, some of them the same items; four pollers ask over HTTP, each in
-a way of its own. Then somebody is killed.
+a way of its own: `site.py`, the processes of `make serve`, or nginx with one of each behind it. Then somebody is
+killed.
 """
 
 import json
@@ -25,12 +26,13 @@ from pymongo import MongoClient
 
 from feedmirror.config import Settings
 from feedmirror.mongod import Mongod
+from tests.fronts import BEHIND, Front, workers
 from tests.processes import PYTHON, Running, environment, free_port
 from tests.waiting import wait_until
 from tests.writer import SHARED
 
 WRITERS = 8
-ITEMS_EACH = 100
+ITEMS_EACH = 50
 START = "0.000001"  # the smallest stamp that is not "from the newest"
 
 
@@ -74,6 +76,8 @@ class Poller(threading.Thread):
             where = self.go_on(answer, where)
             if self.is_complete():
                 return
+            if not answer.items:
+                self.over.wait(0.005)  # those that write need the processor too
 
     def is_complete(self) -> bool:
         return bool(self.wanted) and {name for name, _ in self.seen} >= self.wanted
@@ -146,12 +150,11 @@ POLLERS = (ByCursor, ByLargestStamp, IgnoringLink, BreakingOff)
 
 @dataclass
 class House:
-    """A MongoDB and a site of this test alone, and the writers and pollers at work on them."""
+    """A MongoDB and a front of this test alone, and the writers and pollers at work on them."""
 
     mongod: Mongod
     restart_mongod: Callable[[], Mongod]
-    site: Running
-    restart_site: Callable[[], Running]
+    front: Front
     writers: list[Running]
     pollers: list[Poller]
 
@@ -169,9 +172,29 @@ class House:
 
     def kill_site(self) -> None:
         """Kill it, and start it again: what it had in memory is gone."""
-        self.site.process.kill()
-        self.site.process.wait()
-        self.site = self.restart_site()
+        self.front.sites[0].kill()
+        self.front.sites[0].start()
+
+    def kill_worker(self) -> None:
+        """Kill one of the processes of `make serve`, and wait until another has taken its place."""
+        [serve] = self.front.sites
+        before = workers(serve)
+        os.kill(min(before), signal.SIGKILL)
+        wait_until(lambda: len(workers(serve) - before) == 1, "a new process")
+
+    def reload_nginx(self) -> None:
+        """Have it read its configuration anew: other processes take over."""
+        assert self.front.nginx
+        nginx = self.front.nginx
+        before = nginx.children()
+        nginx.running.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: nginx.children() and not nginx.children() & before, "nginx's new processes")
+
+    def kill_nginx(self) -> None:
+        """Kill it, and start it again; what it kept is still there."""
+        assert self.front.nginx
+        self.front.nginx.kill()
+        self.front.nginx.start()
 
     def cut_stream(self) -> None:
         """End the cursor of the site's change stream at the server, as soon as there is one."""
@@ -195,7 +218,7 @@ class House:
 def house(tmp_path: Path) -> Iterator[Callable[..., House]]:
     with ExitStack() as stack:
 
-        def build(*, pausing: int = 0, **settings_of_site: str) -> House:
+        def build(kind: str = "site", *, pausing: int = 0, **settings_of_site: str) -> House:
             settings = Settings(data_dir=tmp_path / "data")
             port = free_port()
 
@@ -206,14 +229,8 @@ def house(tmp_path: Path) -> Iterator[Callable[..., House]]:
                 return mongod
 
             mongod = start_mongod()
-            env = environment(MONGODB_URI=mongod.uri, PORT=str(free_port()), **settings_of_site)
-
-            def start_site() -> Running:
-                return stack.enter_context(Running([PYTHON, "site.py"], tmp_path / "site.log", env))
-
-            site = start_site()
-            address = site.wait_for(r"Feedmirror is at (http://\S+)/")[1]
-            pollers = [kind(address, set()) for kind in POLLERS]
+            front = stack.enter_context(Front(kind, mongod.uri, tmp_path, **settings_of_site)).wait_until_usable()
+            pollers = [poller(front.address, set()) for poller in POLLERS]
             for poller in pollers:
                 stack.callback(poller.join)
                 stack.callback(poller.over.set)
@@ -226,12 +243,12 @@ def house(tmp_path: Path) -> Iterator[Callable[..., House]]:
                             *(["pause"] if number < pausing else []),
                         ],
                         tmp_path / f"writer{number}.log",
-                        env,
+                        environment(),
                     )
                 )
                 for number in range(WRITERS)
             ]
-            return House(mongod, start_mongod, site, start_site, writers, pollers)
+            return House(mongod, start_mongod, front, writers, pollers)
 
         yield build
 
@@ -273,19 +290,38 @@ def stored(uri: str) -> set[str]:
     return found
 
 
-def test_everybody_gets_everything_once(house: Callable[..., House]) -> None:
-    finish(house())
+@pytest.mark.parametrize("front", BEHIND)
+def test_everybody_gets_everything_once(house: Callable[..., House], front: str) -> None:
+    finish(house(front))
 
 
 def test_more_comes_between_two_polls_than_the_window_holds(house: Callable[..., House]) -> None:
     finish(house(FEEDMIRROR_WINDOW_ITEMS="5"))
 
 
-def test_a_site_that_is_killed_costs_nobody_anything(house: Callable[..., House]) -> None:
-    at_work = house()
+@pytest.mark.parametrize("front", ["site", "nginx"])
+def test_a_site_that_is_killed_costs_nobody_anything(house: Callable[..., House], front: str) -> None:
+    at_work = house(front)
     for share in (0.2, 0.5):
         at_work.wait_for_share(share)
         at_work.kill_site()
+    finish(at_work)
+
+
+def test_one_of_several_processes_that_is_killed_costs_nobody_anything(house: Callable[..., House]) -> None:
+    at_work = house("granian")
+    for share in (0.2, 0.5):
+        at_work.wait_for_share(share)
+        at_work.kill_worker()
+    finish(at_work)
+
+
+def test_nginx_loaded_anew_and_killed_costs_nobody_anything(house: Callable[..., House]) -> None:
+    at_work = house("nginx")
+    at_work.wait_for_share(0.2)
+    at_work.reload_nginx()
+    at_work.wait_for_share(0.5)
+    at_work.kill_nginx()
     finish(at_work)
 
 
@@ -318,8 +354,9 @@ def test_a_writer_that_is_stopped_within_its_transaction_loses_and_holds_up_noth
     finish(at_work)
 
 
-def test_mongod_killed_and_started_again_loses_and_repeats_nothing(house: Callable[..., House]) -> None:
-    at_work = house()
+@pytest.mark.parametrize("front", BEHIND)
+def test_mongod_killed_and_started_again_loses_and_repeats_nothing(house: Callable[..., House], front: str) -> None:
+    at_work = house(front)
     wait_until(lambda: len(at_work.pollers[0].seen) > WRITERS * ITEMS_EACH / 4, "a quarter of the items")
     assert any(writer.process.poll() is None for writer in at_work.writers), "nobody writes any more"
     at_work.kill_mongod()

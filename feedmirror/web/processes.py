@@ -9,9 +9,12 @@ slow or silent holds a connection, and no thread.
 
 import multiprocessing
 import resource
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable
+from multiprocessing import resource_tracker
 from typing import Any
 
 from granian import Granian
@@ -42,6 +45,8 @@ _SILENT_MS = 15_000
 _MAX_HEADER_BYTES = 16 * 1024
 # What is still open by then is silent, or waits for a MongoDB that is away. One process is waited for after the other.
 _ENDING_S = 2
+# What a terminal sends to all processes at once: Ctrl-C, and that it is closed.
+_FROM_TERMINAL = frozenset({signal.SIGINT, signal.SIGHUP})
 
 
 def serve(settings: Settings) -> None:
@@ -51,6 +56,7 @@ def serve(settings: Settings) -> None:
     assemble(settings)  # what is wrong is to be said here and once
     # A forked child would inherit the locks of threads that it does not have.
     multiprocessing.set_start_method("spawn")
+    _heed_terminal_alone()
     server = Granian(
         __name__,
         address=_address(settings.host),
@@ -70,6 +76,21 @@ def serve(settings: Settings) -> None:
     )
     announce(settings.host, settings.port)
     server.serve(target_loader=_application, wrap_loader=False)
+
+
+def _heed_terminal_alone() -> None:
+    """Have what a terminal sends end this process as SIGTERM does, and keep it from those that this process starts.
+
+    Otherwise each of them ends by itself, which granian takes for a failure; and on SIGHUP it starts them anew.
+    """
+    resource_tracker.ensure_running()  # unblocks signals when it is started, which would else be later
+    signal.pthread_sigmask(signal.SIG_BLOCK, _FROM_TERMINAL)  # inherited
+    threading.Thread(target=_end_when_told, args=(threading.get_ident(),), daemon=True).start()
+
+
+def _end_when_told(main_thread: int) -> None:
+    signal.sigwait(_FROM_TERMINAL)
+    signal.pthread_kill(main_thread, signal.SIGTERM)
 
 
 def _application() -> Callable[..., Any]:
