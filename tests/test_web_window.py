@@ -12,15 +12,19 @@ from typing import Any
 
 import pytest
 from pymongo.database import Database
+from pymongo.errors import ServerSelectionTimeoutError
 
 from feedmirror.models import Entry, Item, Selection, Source
 from feedmirror.storage import Storage
-from feedmirror.web import gzipped
+from feedmirror.web import gzipped, stamps
+from feedmirror.web.app import make_app
 from feedmirror.web.follower import Follower
 from feedmirror.web.update import Updates
 from feedmirror.web.window import Window
 from feedmirror.words import asked_words
+from tests.serving import ROOT
 from tests.waiting import wait_until
+from tests.wsgi_client import Client
 
 PLENTY = {"max_items": 1000, "max_bytes": 10_000_000}
 SOURCES = ("one", "two", "three")
@@ -295,6 +299,36 @@ def test_mongodb_away_is_told_at_once_once_it_is_known(storage: Storage) -> None
     assert headers["Cache-Control"] == "no-store"
     assert "Retry-After" in headers
     assert json.loads(body)["error"] == Away.lost
+
+
+def test_it_says_how_far_it_is_behind(storage: Storage) -> None:
+    store(storage, "one", {"a": Entry(title="A"), "b": Entry(title="B")})
+    with following(storage) as follower:
+        client = Client(
+            make_app(lambda: none(), static_dir=ROOT / "static", templates_dir=ROOT / "templates", follower=follower)
+        )
+        standing = client.get("/api/window").json()
+        assert (standing["state"], standing["items"], standing["lost"]) == ("live", 2, None)
+        assert 0 <= standing["behind"] < 3
+        assert standing["head"] == stamps.seconds(storage.clock.head_us())
+        assert standing["floor"] == "0.000000"
+        assert standing["bytes"] > 0
+
+
+def test_a_window_that_has_lost_its_database_says_so() -> None:
+    def away() -> Storage:
+        raise ServerSelectionTimeoutError("nobody listens")
+
+    follower = Follower(away, Window(**PLENTY), items=10)
+    client = Client(make_app(away, static_dir=ROOT / "static", templates_dir=ROOT / "templates", follower=follower))
+    try:
+        wait_until(lambda: client.get("/api/window").json()["state"] == "lost", "it to be lost")
+        standing = client.get("/api/window").json()
+        assert standing["behind"] is None
+        assert "away" in standing["lost"]
+        assert client.get("/update?timestamp=1").status == 503
+    finally:
+        follower.stop()
 
 
 def test_ready_items_keep_their_json_when_a_source_lets_them_go(storage: Storage) -> None:

@@ -1,13 +1,21 @@
 """What Feedmirror shows: the page, the stream behind it, and how the sources fare.
 
     server         CherryPy's own server, around the application
-    app            the tree of addresses; what CherryPy is, only these two know
-    ├── update     the stream: GET /update
+    processes      granian, around the same in several processes
+    ├── assembled  the application and its follower, put together from the settings
+    └── announcement   where the page is, once it is there
+    app            the tree of addresses; what CherryPy is, only this and the server know
+    ├── direct     the stream past all that: GET /update, in front of the tree
+    │   └── update     what is answered, from the window or from the database
+    │       └── gzipped    answers put together of parts that are compressed already
+    ├── window_standing   how the window stands: GET /api/window
     ├── sources    how each source fares, in words and as JSON: GET /api/sources
     ├── groups     how each politeness group stands, likewise: GET /api/groups
     ├── pages      for people: GET / and GET /sources, and what an error looks like
     │   └── sources_page   what /sources shows, and what narrows it
     └── assets     scripts, styles and the icon, as they were when the process began
+    follower       a thread that keeps a window at the end of the stream
+    └── window     the newest part of the stream, in memory
     query          what a request asks for, checked
     answer         what goes back: status, headers, body
     representation, stamps, places, times, counts, excerpt   items, cursors, times, counts and summaries as text

@@ -1,9 +1,8 @@
 """The tree of addresses as a CherryPy application.
 
 A request goes: UpdateFirst -> WithHeaders -> CherryPy -> Address -> a function from parameters to an Answer; one of
-/update no further than its first step. Methods, errors and
-unknown addresses are answered here; everything else about an answer is the function's business, and none of those
-functions knows CherryPy.
+/update no further than its first step. Methods, errors and unknown addresses are answered here; everything else about
+an answer is the function's business, and none of those functions knows CherryPy.
 """
 
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import cherrypy
 
-from feedmirror.web import groups, sources
+from feedmirror.web import groups, sources, window_standing
 from feedmirror.web.answer import Answer, json_error
 from feedmirror.web.assets import Assets
 from feedmirror.web.direct import UpdateFirst
@@ -47,7 +46,7 @@ def make_app(
     without one every poll asks the database.
     """
     assets = Assets(static_dir)
-    root = Root(storage_factory, assets, Pages(templates_dir, assets, poll_every_s=poll_every_s))
+    root = Root(storage_factory, follower, assets, Pages(templates_dir, assets, poll_every_s=poll_every_s))
     # a page is only ever read; CherryPy answers any other method with 405 and what is allowed
     config = {"/": {"tools.allow.on": True, "tools.allow.methods": ["GET", "HEAD"]}}
     app = cherrypy.Application(root, script_name="", config=config)
@@ -127,20 +126,21 @@ class Static:
 class Api:
     """What programs ask, below /api."""
 
-    def __init__(self, open_storage: "OpenStorage"):
+    def __init__(self, open_storage: "OpenStorage", follower: "Follower | None"):
         self.sources = Address(sources.answer, open_storage, json_error)
         self.groups = Address(groups.answer, open_storage, json_error)
+        self.window = Address(lambda *_: window_standing.answer(follower), open_storage, json_error)
         self.default = Unknown(json_error)
 
 
 class Root:
     """The tree; an attribute is an address."""
 
-    def __init__(self, open_storage: "OpenStorage", assets: Assets, pages: Pages):
+    def __init__(self, open_storage: "OpenStorage", follower: "Follower | None", assets: Assets, pages: Pages):
         self.index = Address(pages.index, open_storage, pages.error)
         self.sources = Address(pages.sources, open_storage, pages.error)
         self.update = Unknown(json_error)  # below it there is nothing; itself never comes here
-        self.api = Api(open_storage)
+        self.api = Api(open_storage, follower)
         self.static = Static(assets, pages.error)
         # browsers look here where a document, such as JSON, names no icon
         self.favicon_ico = Static(assets, pages.error, only="favicon.svg")
