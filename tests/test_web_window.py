@@ -2,6 +2,7 @@
 
 import json
 import random
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -286,6 +287,20 @@ def test_polls_that_bring_nothing_ask_no_database(storage: Storage) -> None:
             status, headers, body = ask(updates, query)
             assert (status, body, headers["Feedmirror-Cursor"]) == (200, b"[]", cursor)
         assert opened == []
+
+
+def test_questions_that_all_differ_take_no_memory_each(storage: Storage) -> None:
+    store(storage, "one", {f"{number}": Entry(title="T", summary="x" * 2_000) for number in range(500)})
+    with following(storage) as follower:
+        updates = Updates(lambda: none(), follower)
+        tracemalloc.start()
+        try:
+            for number in range(60):
+                _, _, body = ask(updates, f"timestamp=1&limit=500&_={number}")
+                assert len(body) > 1_000_000
+            assert tracemalloc.get_traced_memory()[0] < 30_000_000
+        finally:
+            tracemalloc.stop()
 
 
 def test_mongodb_away_is_told_at_once_once_it_is_known(storage: Storage) -> None:

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 # A cache in front may answer for all open pages for a second; a browser asks whether its copy is still the same.
 _CACHE = "public, max-age=0, s-maxage=1, stale-while-revalidate=1"
-# Up-to-date pages all ask the same; the others are few, or came back at the same moment.
-_MOST_REMEMBERED = 1_000
+# Up-to-date pages all ask the same; the others are few, or came back at the same moment and ask the same as each other.
+_REMEMBERED_BYTES = 20_000_000
 
 _GZIP = re.compile(r"(?:^|,)\s*(?:x-)?gzip\s*(?:;\s*q=(?:1(?:\.0*)?|0\.[0-9]*[1-9][0-9]*)\s*)?(?:,|$)", re.IGNORECASE)
 
@@ -46,9 +46,7 @@ class Updates:
     def __init__(self, open_storage: "Callable[[], Storage]", follower: "Follower | None" = None):
         self._open_storage = open_storage
         self._follower = follower
-        # of the window's present version
-        self._remembered: dict[tuple[str, bool], Answer] = {}
-        self._version = -1
+        self._remembered = _Remembered(-1)
 
     def answer(self, query_string: str, *, accept_encoding: str = "", known: str = "") -> Answer:
         """Answer one poll. `known`: If-None-Match. Never raises for what a client sent, nor for MongoDB being away."""
@@ -65,16 +63,15 @@ class Updates:
             if follower is not None and follower.lost:
                 return json_unavailable(follower.lost)
             return self._made(query_string, gzip=gzip)[0]
-        version = follower.window.version
-        if version != self._version:
-            self._remembered, self._version = {}, version
-        remembered = self._remembered
-        answer = remembered.get((query_string, gzip))
+        version, remembered = follower.window.version, self._remembered
+        if version != remembered.version:
+            remembered = self._remembered = _Remembered(version)
+        answer = remembered.answers.get((query_string, gzip))
         if answer is None:
-            answer, lasting = self._made(query_string, gzip=gzip, follower=follower)
-            # what was made while the window went on may be newer than this version, which does no harm
-            if lasting and len(remembered) < _MOST_REMEMBERED:
-                remembered[query_string, gzip] = answer
+            # of a later version, if the window went on meanwhile, which does no harm
+            answer, is_lasting = self._made(query_string, gzip=gzip, follower=follower)
+            if is_lasting:
+                remembered.keep(query_string, answer, gzip=gzip)
         return answer
 
     def _made(self, query_string: str, *, gzip: bool, follower: "Follower | None" = None) -> tuple[Answer, bool]:
@@ -92,6 +89,21 @@ class Updates:
             return json_unavailable(unavailable.reason(error)), False
         members = [item_json(item).encode() for item in update.items]
         return _answer(query, update, members, list(map(gzipped.block, members)) if gzip else None), False
+
+
+class _Remembered:
+    """Answers that hold for one version of the window, as many as there is room for."""
+
+    def __init__(self, version: int):
+        self.version = version
+        self.answers: dict[tuple[str, bool], Answer] = {}
+        self._bytes = 0
+
+    def keep(self, query_string: str, answer: Answer, *, gzip: bool) -> None:
+        size = len(answer.body) + len(query_string) + 2_000  # headers, and Python's own
+        if self._bytes + size <= _REMEMBERED_BYTES:
+            self._bytes += size
+            self.answers[query_string, gzip] = answer
 
 
 _KEPT_BY_304 = frozenset(
