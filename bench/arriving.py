@@ -16,7 +16,7 @@ from typing import Any
 
 from pymongo import monitoring
 
-from bench.load import HEADERS, Answer, Asked, Caller, Load, closes, latencies, loaded, parsed, request
+from bench.load import HEADERS, Answer, Asked, Caller, Load, Server, closes, latencies, loaded, parsed, request
 from bench.stored import store
 from feedmirror.db import Connection
 from feedmirror.storage import Storage
@@ -63,17 +63,17 @@ monitoring.register(_commits)
 
 
 def delays(
-    address: str, uri: str, *, first: int, busy: bool, say: Callable[[str], None]
+    server: Server, uri: str, *, first: int, busy: bool, say: Callable[[str], None]
 ) -> tuple[list[float], Load | None]:
     """Seconds from each item's commit to the end of the first answer that carries it; with `busy`, under load.
 
     The commit is counted from the moment at which MongoDB is told to, so it is part of them.
     """
     if not busy:
-        return _delays(address, uri, first, say), None
-    follow = Asked(address, "/update?timestamp=", "follow", cursor=head_of(address), connections=_LOAD)
+        return _delays(server.address, uri, first, say), None
+    follow = Asked(server, "/update?timestamp=", "follow", cursor=head_of(server.address), connections=_LOAD)
     with loaded(follow, _LONGEST_S) as seen:
-        found = _delays(address, uri, first, say)
+        found = _delays(server.address, uri, first, say)
     return found, seen[0]
 
 

@@ -1,20 +1,24 @@
 """Asking an HTTP server: as fast as it answers, with wrk; or once, to see every byte of the answer."""
 
 import json
+import os
+import resource
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 _SCRIPT = Path(__file__).with_name("pages.lua")
-# Cheroot keeps no more than ten connections open, and whatever is compared uses as many.
+# Whatever is compared is asked over as many. Cheroot's and CherryPy's own servers keep ten open unless told otherwise.
 CONNECTIONS = 8
+# For more of them than cores: granian and nginx divide connections among their processes, and not always evenly.
+MANY_CONNECTIONS = 64
 # What a browser sends and what makes a difference.
 HEADERS = {"Accept-Encoding": "gzip"}
 
@@ -22,8 +26,19 @@ Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
+class Server:
+    """Where it listens, and the session that its processes are in."""
+
+    address: str
+    session: int
+
+
+@dataclass(frozen=True)
 class Load:
-    """What one run of wrk saw. `failed` counts connections, time-outs and answers from 400 on."""
+    """What one run of wrk saw. `failed` counts connections, time-outs and answers from 400 on.
+
+    `cpu_s` is what the server's processes calculated meanwhile, system calls included.
+    """
 
     answers: int
     seconds: float
@@ -31,17 +46,23 @@ class Load:
     failed: int
     p50_s: float
     p99_s: float
+    cpu_s: float = 0.0
 
     @property
     def per_s(self) -> float:
         return self.answers / self.seconds
 
+    @property
+    def cpu_us(self) -> float:
+        """Of one answer."""
+        return 1e6 * self.cpu_s / self.answers
+
 
 @dataclass(frozen=True)
 class Asked:
-    """An address, how it is asked (see pages.lua), and by how many connections."""
+    """A server, how it is asked (see pages.lua), and by how many connections."""
 
-    address: str
+    server: Server
     path: str
     how: str = "same"
     cursor: str = ""
@@ -49,17 +70,19 @@ class Asked:
     connections: int = CONNECTIONS
 
 
-def require_wrk() -> None:
-    """End with a word on where to get it if the load generator is not there."""
-    if not shutil.which("wrk"):
-        sys.exit("bench: no wrk, which asks the servers: apt-get install wrk (Debian, Ubuntu), brew install wrk")
+def require(*programs: str) -> None:
+    """End with a word on where to get what is not there: wrk asks the servers, nginx stands in front of one."""
+    for program in programs:
+        if not shutil.which(program):
+            sys.exit(f"bench: no {program}: apt-get install {program} (Debian, Ubuntu)")
 
 
 def load(asked: Asked, seconds: float) -> Load:
     """Ask as fast as it is answered, for so long; raises if anything failed."""
+    before = cpu_s(asked.server.session)
     process = _start(asked, seconds)
     output, _ = process.communicate(timeout=seconds + 30)
-    return _load_of(output)
+    return replace(_load_of(output), cpu_s=cpu_s(asked.server.session) - before)
 
 
 @contextmanager
@@ -94,13 +117,36 @@ def in_turn(
     return best
 
 
+def cpu_s(session: int) -> float:
+    """What the processes of a session have calculated so far, those that they have waited for included."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            # behind the name, which may have anything in it: see proc(5)
+            fields = stat.read_text("utf-8", errors="replace").rpartition(")")[2].split()
+            if int(fields[3]) == session:
+                ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def allow_connections(count: int) -> None:
+    """Let this process and its children open as many files as that takes; ends with a word if it may not."""
+    wanted = count + 100
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        sys.exit(f"bench: {count:,} connections need {wanted:,} open files, and {hard:,} are allowed (ulimit -Hn)")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def _start(asked: Asked, seconds: float) -> subprocess.Popen[str]:
     headers = {**HEADERS, **(asked.headers or {})}
     command = [
         *("wrk", "--threads", "1", "--connections", str(asked.connections), "--duration", f"{seconds:g}s"),
         *("--timeout", "10s", "--script", str(_SCRIPT)),
         *(part for name, value in headers.items() for part in ("--header", f"{name}: {value}")),
-        *(asked.address + asked.path, "--", asked.how, asked.path, asked.cursor),
+        *(asked.server.address + asked.path, "--", asked.how, asked.path, asked.cursor),
     ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 

@@ -1,57 +1,125 @@
 """The servers that `bench.update` asks: ours as users run it, and those that it is divided by.
 
-    python -m bench.servers bare PORT       cheroot answering two bytes, with as many threads as ours
-    python -m bench.servers plain PORT      what one writes in an evening: MongoDB asked at every poll, by CherryPy
+    python -m bench.servers bare PORT           cheroot answering two bytes, with as many threads as ours
+    python -m bench.servers plain PORT          what one writes in an evening: MongoDB asked at every poll, by CherryPy
+    python -m bench.servers processes PORT      granian answering two bytes, or $BENCH_ANSWER, set as ours is
 
-All on loopback, each a process of its own.
+nginx is that of `deploy/nginx.conf`, with the places that it marks filled in. All on loopback, each in a session of
+its own.
 """
 
+import getpass
 import json
 import os
+import re
+import resource
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
+from bench.load import Answer, Server
 from bench.stored import wait_for
-from feedmirror.web import server
-from tests.processes import PYTHON, Running, environment, free_port
+from feedmirror.web import processes, server
+from tests.processes import PYTHON, ROOT, Running, environment, free_port
 
 if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+# Of granian, and of nginx.
+PROCESSES = 2
+STATIC = "/two-bytes"
 _START_S = 30
+_ANSWER = "BENCH_ANSWER"
 
 
 @contextmanager
-def site(uri: str, directory: Path) -> Iterator[str]:
+def site(uri: str, directory: Path) -> Iterator[Server]:
     """`python site.py` on this database."""
-    with _running([PYTHON, "site.py"], directory, MONGODB_URI=uri) as address:
-        yield address
+    with _running([PYTHON, "site.py"], directory, MONGODB_URI=uri) as ours:
+        yield ours
 
 
 @contextmanager
-def bare(directory: Path) -> Iterator[str]:
+def serve(uri: str, directory: Path) -> Iterator[Server]:
+    """`make serve` on this database."""
+    command = [PYTHON, "-m", "feedmirror.web.processes"]
+    with _running(command, directory, MONGODB_URI=uri, FEEDMIRROR_PROCESSES=str(PROCESSES)) as ours:
+        yield ours
+
+
+@contextmanager
+def bare(directory: Path) -> Iterator[Server]:
     """Cheroot answering two bytes."""
-    port = free_port()
-    with _running([PYTHON, "-m", "bench.servers", "bare", str(port)], directory, port=port) as address:
-        yield address
+    with _other("bare", directory) as other:
+        yield other
 
 
 @contextmanager
-def plain(uri: str, directory: Path) -> Iterator[str]:
+def plain(uri: str, directory: Path) -> Iterator[Server]:
     """The plain handler on this database."""
-    port = free_port()
-    command = [PYTHON, "-m", "bench.servers", "plain", str(port)]
-    with _running(command, directory, port=port, MONGODB_URI=uri) as address:
-        yield address
+    with _other("plain", directory, MONGODB_URI=uri) as other:
+        yield other
 
 
 @contextmanager
-def _running(command: list[str], directory: Path, *, port: int = 0, **settings: str) -> Iterator[str]:
-    """A server's address, once it answers there."""
+def bare_processes(directory: Path, like: Answer | None = None) -> Iterator[Server]:
+    """Granian answering two bytes, or always what it is given."""
+    answer = {} if like is None else {_ANSWER: json.dumps([list(like.headers.items()), like.body.decode()])}
+    with _other("processes", directory, **answer) as other:
+        yield other
+
+
+@contextmanager
+def nginx(site: Server, directory: Path) -> Iterator[Server]:
+    """`deploy/nginx.conf` in front of the site; it has two bytes of its own at STATIC."""
+    home = directory / "nginx"
+    home.mkdir()
+    (home / STATIC[1:]).write_bytes(b"[]")
+    port = free_port()
+    configuration = home / "nginx.conf"
+    configuration.write_text(_configured(home, port, site), "utf-8")
+    command = ["nginx", "-p", str(home), "-c", str(configuration), "-g", "daemon off;"]
+    with _running(command, directory, port=port) as front:
+        yield front
+
+
+def _configured(home: Path, port: int, site: Server) -> str:
+    """The configuration as it is delivered, for this place; limits are kept and are high, for all comes from one."""
+    text = (ROOT / "deploy" / "nginx.conf").read_text("utf-8")
+    static = f"location = {STATIC} {{ root {home}; default_type application/json; }}"
+    for pattern, new in {
+        r"user www-data;": f"user {getpass.getuser()};",
+        r"worker_processes auto;": f"worker_processes {PROCESSES};",
+        r"pid \S+;": f"pid {home}/pid;",
+        r"error_log \S+;": f"error_log {home}/error.log;",
+        r"worker_rlimit_nofile \d+;": f"worker_rlimit_nofile {resource.getrlimit(resource.RLIMIT_NOFILE)[1]};",
+        r"http \{": f"http {{ client_body_temp_path {home}/body; proxy_temp_path {home}/proxy;",
+        r"server 127\.0\.0\.1:8080": f"server {site.address.removeprefix('http://')}",
+        r"proxy_cache_path \S+": f"proxy_cache_path {home}/cache",
+        r"rate=\d+r/s": "rate=1000000r/s",
+        r"limit_req zone=requests burst=\d+": "limit_req zone=requests burst=1000000",
+        r"limit_conn connections \d+": "limit_conn connections 60000",
+        r"listen 80 default_server;": f"listen 127.0.0.1:{port} backlog=4096;",
+        r"location / \{": f"{static} location / {{",
+    }.items():
+        text, found = re.subn(pattern, new, text)
+        assert found == 1, f"deploy/nginx.conf has {found} times {pattern}"
+    return text
+
+
+@contextmanager
+def _other(name: str, directory: Path, **settings: str) -> Iterator[Server]:
+    port = free_port()
+    with _running([PYTHON, "-m", "bench.servers", name, str(port)], directory, port=port, **settings) as other:
+        yield other
+
+
+@contextmanager
+def _running(command: list[str], directory: Path, *, port: int = 0, **settings: str) -> Iterator[Server]:
+    """A server, once it answers."""
     port = port or free_port()
     address = f"http://127.0.0.1:{port}"
     env = environment(HOST="127.0.0.1", PORT=str(port), FEEDMIRROR_DATA=str(directory), **settings)
@@ -66,7 +134,7 @@ def _running(command: list[str], directory: Path, *, port: int = 0, **settings: 
                 return False
 
         wait_for(answers, " ".join(command), _START_S)
-        yield address
+        yield Server(address, running.process.pid)
 
 
 # -- the others
@@ -78,10 +146,30 @@ def two_bytes(_: "WSGIEnvironment", start_response: "StartResponse") -> Iterable
     return [b"[]"]
 
 
-def _bare(port: int) -> None:
-    from cheroot.wsgi import Server
+def always(headers: list[tuple[str, str]], body: bytes) -> "WSGIApplication":
+    """Answers with these, whatever is asked."""
 
-    Server(("127.0.0.1", port), two_bytes, numthreads=server._THREADS, request_queue_size=server._BACKLOG).start()
+    def constant(_: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        start_response("200 OK", headers)
+        return [body]
+
+    return constant
+
+
+def _bare(port: int) -> None:
+    from cheroot.wsgi import Server as Cheroot
+
+    bare = Cheroot(
+        ("127.0.0.1", port),
+        two_bytes,
+        numthreads=server._THREADS,
+        request_queue_size=server._BACKLOG,
+        timeout=server._SILENT_S,
+        accepted_queue_size=server._QUEUE,
+        accepted_queue_timeout=server._QUEUE_WAIT_S,
+    )
+    bare.keep_alive_conn_limit = server._KEPT_ALIVE
+    bare.start()
 
 
 def _plain(port: int) -> None:
@@ -105,10 +193,56 @@ def _plain(port: int) -> None:
             cherrypy.response.headers["Content-Type"] = "application/json"
             return json.dumps(list(found), default=str).encode()
 
-    server.serve(cherrypy.Application(Plain(), ""), "127.0.0.1", port)
+    cherrypy.config.update(
+        {
+            "environment": "production",
+            "server.socket_host": "127.0.0.1",
+            "server.socket_port": port,
+            "server.thread_pool": server._THREADS,
+            "server.socket_queue_size": server._BACKLOG,
+        }
+    )
+    cherrypy.quickstart(Plain())
 
 
-_OTHERS: dict[str, Callable[[int], None]] = {"bare": _bare, "plain": _plain}
+def _processes(port: int) -> None:
+    """As `processes.serve` sets it."""
+    import multiprocessing
+
+    from granian import Granian
+    from granian.constants import HTTPModes, Interfaces
+    from granian.http import HTTP1Settings
+    from granian.log import LogLevels
+
+    multiprocessing.set_start_method("spawn")
+    Granian(
+        __name__,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=PROCESSES,
+        blocking_threads=processes._THREADS,
+        backlog=processes._BACKLOG,
+        backpressure=processes._connections(),
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=processes._SILENT_MS, max_buffer_size=processes._MAX_HEADER_BYTES
+        ),
+        websockets=False,
+        log_access=False,
+        log_level=LogLevels.error,
+        workers_kill_timeout=processes._ENDING_S,
+    ).serve(target_loader=_constant, wrap_loader=False)
+
+
+def _constant() -> "WSGIApplication":
+    answer = os.environ.get(_ANSWER)
+    if answer is None:
+        return two_bytes
+    headers, body = json.loads(answer)
+    return always([(name, value) for name, value in headers], body.encode())
+
+
+_OTHERS: Mapping[str, Callable[[int], None]] = {"bare": _bare, "plain": _plain, "processes": _processes}
 
 
 if __name__ == "__main__":
