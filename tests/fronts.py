@@ -122,6 +122,12 @@ def workers(serve: Part | Running) -> set[int]:
     return {child for child in children(running.process.pid) if "spawn_main" in _command_of(child)}
 
 
+def listeners(port: int) -> set[str]:
+    """The sockets that listen there, by their numbers in the kernel (proc(5))."""
+    sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {one[9] for one in sockets if one[1].endswith(f":{port:04X}") and one[3] == "0A"}
+
+
 def lives(pid: int) -> bool:
     """Whether there is such a process, and it is not one that has ended and only waits for its parent to see that."""
     try:

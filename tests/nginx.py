@@ -7,6 +7,7 @@ it names, and whatever is to be replaced must be there once: a configuration tha
 import getpass
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -70,3 +71,9 @@ def complaints(configuration: Path) -> str:
     )
     assert checked.returncode == 0, checked.stderr
     return checked.stderr
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

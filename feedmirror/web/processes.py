@@ -95,7 +95,8 @@ def _end_when_told(main_thread: int) -> None:
 
 def _application() -> Callable[..., Any]:
     """Called in each process, once."""
-    end_with_parent()
+    # Told to end it would wait for silent clients, with nobody left who ends that, and hold the port meanwhile.
+    end_with_parent(signal.SIGKILL)
     site = assemble(Settings.from_environ())
     site.follower.start()
     application: Callable[..., Any] = site.application
