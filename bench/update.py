@@ -55,7 +55,7 @@ FEW, MANY, MOST = 1_000, 100_000, 10_000_000
 # Of more, all but the last thousand are written directly: a hundred thousand take a minute as polls store them.
 STORED_AT_MOST = 1_000_000
 # Many and short: a machine that has other things to do is seldom left alone for long.
-ROUNDS = 6
+ROUNDS = 10
 SECONDS = 1.0
 WARM_UP_S = 1.0
 # Open pages; in a round of so many connections, the second that it takes to open them must not decide.
