@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: run demo serve db test screenshot conformance bench bench-scale format lock clean
+.PHONY: run demo serve db test screenshot conformance bench bench-scale bench-stored format lock clean
 
 run: preflight-serve $(VENV)/.run
 	@python -m feedmirror.mongod honcho start --port "$${PORT:-8080}"
@@ -46,7 +46,8 @@ screenshot: $(VENV)/.test
 conformance: $(VENV)/.test
 	python -m tests.conformance
 
-# Ratios against a peer and a limit, within one run. The peers are installed into build/ at first; wrk must be there.
+# Ratios against a peer and a limit, within one run. The peers are installed into build/ at first; wrk and nginx must be
+# there.
 bench: $(VENV)/.test
 	python -m bench.parse
 	python -m bench.poll
@@ -56,6 +57,10 @@ bench: $(VENV)/.test
 # Ten thousand sources for ten minutes.
 bench-scale: $(VENV)/.test
 	python -m bench.scale
+
+# Polls with ten million items stored, which takes half an hour and 10 GB in $TMPDIR.
+bench-stored: $(VENV)/.test
+	python -m bench.update --ten-million stored
 
 format: $(VENV)/.test
 	ruff check --fix

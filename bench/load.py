@@ -73,8 +73,13 @@ class Asked:
 def require(*programs: str) -> None:
     """End with a word on where to get what is not there: wrk asks the servers, nginx stands in front of one."""
     for program in programs:
-        if not shutil.which(program):
+        if not found(program):
             sys.exit(f"bench: no {program}: apt-get install {program} (Debian, Ubuntu)")
+
+
+def found(program: str) -> str | None:
+    """Where it is; not everybody's PATH has what only administrators need."""
+    return shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 
 
 def load(asked: Asked, seconds: float) -> Load:

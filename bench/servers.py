@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
-from bench.load import Answer, Server
+from bench.load import Answer, Server, found
 from bench.stored import wait_for
 from feedmirror.web import processes, server
 from tests.processes import PYTHON, ROOT, Running, environment, free_port
@@ -81,7 +81,7 @@ def nginx(site: Server, directory: Path) -> Iterator[Server]:
     port = free_port()
     configuration = home / "nginx.conf"
     configuration.write_text(_configured(home, port, site), "utf-8")
-    command = ["nginx", "-p", str(home), "-c", str(configuration), "-g", "daemon off;"]
+    command = [found("nginx") or "nginx", "-p", str(home), "-c", str(configuration), "-g", "daemon off;"]
     with _running(command, directory, port=port) as front:
         yield front
 
