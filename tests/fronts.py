@@ -89,7 +89,7 @@ class Front:
             site.running.wait_for("Feedmirror is at")
         if self.nginx:
             port = self.nginx.port
-            wait_until(lambda: port_taken("127.0.0.1", port), "nginx to listen")
+            wait_until(lambda: nginx.listens(port), "nginx to listen")
         return self
 
     def stop(self) -> None:

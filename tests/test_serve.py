@@ -319,6 +319,7 @@ def test_slow_readers_keep_nobody_waiting_and_have_their_answers_in_the_end(
     with ExitStack() as stack:
         readers = [stack.enter_context(connected(address, receive=4096)) for _ in range(SLOW)]
         for number, reader in enumerate(readers):  # each with an answer of its own
+            reader.settimeout(30)
             reader.sendall(request(f"/update?timestamp=1&limit={500 - number}"))
         for reader in readers:
             assert reader.recv(1, socket.MSG_PEEK), "no answer has begun"
