@@ -55,7 +55,7 @@ class UpdateFirst:
 
 
 def _date() -> str:
-    """The time as HTTP writes it, written once a second: servers that do it for each answer take longer than the rest."""
+    """The time as HTTP writes it; written once a second, where servers write it for each answer."""
     return _date_at(int(time.time()))
 
 
