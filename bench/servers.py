@@ -36,9 +36,9 @@ _ANSWER = "BENCH_ANSWER"
 
 
 @contextmanager
-def site(uri: str, directory: Path) -> Iterator[Server]:
+def site(uri: str, directory: Path, *, one_core: bool = False) -> Iterator[Server]:
     """`python site.py` on this database."""
-    with _running([PYTHON, "site.py"], directory, MONGODB_URI=uri) as ours:
+    with _running([PYTHON, "site.py"], directory, {"MONGODB_URI": uri}, one_core=one_core) as ours:
         yield ours
 
 
@@ -46,21 +46,22 @@ def site(uri: str, directory: Path) -> Iterator[Server]:
 def serve(uri: str, directory: Path) -> Iterator[Server]:
     """`make serve` on this database."""
     command = [PYTHON, "-m", "feedmirror.web.processes"]
-    with _running(command, directory, MONGODB_URI=uri, FEEDMIRROR_PROCESSES=str(PROCESSES)) as ours:
+    settings = {"MONGODB_URI": uri, "FEEDMIRROR_PROCESSES": str(PROCESSES)}
+    with _running(command, directory, settings) as ours:
         yield ours
 
 
 @contextmanager
-def bare(directory: Path) -> Iterator[Server]:
+def bare(directory: Path, *, one_core: bool = False) -> Iterator[Server]:
     """Cheroot answering two bytes."""
-    with _other("bare", directory) as other:
+    with _other("bare", directory, one_core=one_core) as other:
         yield other
 
 
 @contextmanager
-def plain(uri: str, directory: Path) -> Iterator[Server]:
+def plain(uri: str, directory: Path, *, one_core: bool = False) -> Iterator[Server]:
     """The plain handler on this database."""
-    with _other("plain", directory, MONGODB_URI=uri) as other:
+    with _other("plain", directory, {"MONGODB_URI": uri}, one_core=one_core) as other:
         yield other
 
 
@@ -68,7 +69,7 @@ def plain(uri: str, directory: Path) -> Iterator[Server]:
 def bare_processes(directory: Path, like: Answer | None = None) -> Iterator[Server]:
     """Granian answering two bytes, or always what it is given."""
     answer = {} if like is None else {_ANSWER: json.dumps([list(like.headers.items()), like.body.decode()])}
-    with _other("processes", directory, **answer) as other:
+    with _other("processes", directory, answer) as other:
         yield other
 
 
@@ -111,18 +112,30 @@ def _configured(home: Path, port: int, site: Server) -> str:
 
 
 @contextmanager
-def _other(name: str, directory: Path, **settings: str) -> Iterator[Server]:
+def _other(
+    name: str, directory: Path, settings: Mapping[str, str] | None = None, *, one_core: bool = False
+) -> Iterator[Server]:
     port = free_port()
-    with _running([PYTHON, "-m", "bench.servers", name, str(port)], directory, port=port, **settings) as other:
+    command = [PYTHON, "-m", "bench.servers", name, str(port)]
+    with _running(command, directory, settings, port=port, one_core=one_core) as other:
         yield other
 
 
 @contextmanager
-def _running(command: list[str], directory: Path, *, port: int = 0, **settings: str) -> Iterator[Server]:
+def _running(
+    command: list[str],
+    directory: Path,
+    settings: Mapping[str, str] | None = None,
+    *,
+    port: int = 0,
+    one_core: bool = False,
+) -> Iterator[Server]:
     """A server, once it answers."""
     port = port or free_port()
+    if one_core:
+        command = ["taskset", "--cpu-list", str(min(os.sched_getaffinity(0))), *command]
     address = f"http://127.0.0.1:{port}"
-    env = environment(HOST="127.0.0.1", PORT=str(port), FEEDMIRROR_DATA=str(directory), **settings)
+    env = environment(HOST="127.0.0.1", PORT=str(port), FEEDMIRROR_DATA=str(directory), **(settings or {}))
     with Running(command, directory / f"server-{port}.log", env) as running:
 
         def answers() -> bool:
