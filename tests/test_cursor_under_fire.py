@@ -357,6 +357,8 @@ def test_a_writer_that_is_stopped_within_its_transaction_loses_and_holds_up_noth
 @pytest.mark.parametrize("front", ["site", "nginx"])  # nginx has the processes of `make serve` behind it
 def test_mongod_killed_and_started_again_loses_and_repeats_nothing(house: Callable[..., House], front: str) -> None:
     at_work = house(front)
+    for writer in at_work.writers:
+        writer.wait_for("writes")
     wait_until(lambda: len(at_work.pollers[0].seen) > WRITERS * ITEMS_EACH / 4, "a quarter of the items")
     assert any(writer.process.poll() is None for writer in at_work.writers), "nobody writes any more"
     at_work.kill_mongod()

@@ -504,7 +504,10 @@ HOUR = timedelta(hours=1)
 
 
 def set_back(database: Database[dict[str, Any]], by: timedelta = HOUR) -> None:
-    """Let the server's clock go back by so much, as seen from all that is stored."""
+    """Let the server's clock go back by so much, as seen from all that is stored.
+
+    How much it was is told by the time that was noted last, so what is moved is later by as much as has passed since.
+    """
     later = {"$add": ["$$this", by // timedelta(milliseconds=1)]}
 
     def moved(field: str) -> dict[str, Any]:
@@ -531,8 +534,8 @@ def test_a_clock_that_is_set_back_leaves_every_source_due_when_it_was(
     set_back(database)
     assert "new" in claimed(sources)
     wait_until(lambda: claimed(sources) == {"overdue"}, "what was due then", timeout_s=5)
-    assert 20 < due_in_s(sources, "soon") <= 30
-    assert 4990 < due_in_s(sources, "later") <= 5000
+    assert 20 < due_in_s(sources, "soon") < 40
+    assert 4990 < due_in_s(sources, "later") < 5060
     assert ["set back by 1:00:00" in line or "set back by 0:59:59" in line for line in caplog.messages] == [True]
     assert claimed(sources) == set()
     assert len(caplog.messages) == 1
@@ -565,7 +568,7 @@ def test_many_who_notice_it_at_once_move_everything_once(sources: Sources, datab
 
     with ThreadPoolExecutor(8) as threads:
         assert {claim.source_ids for claim in threads.map(claim, range(8))} == {()}
-    assert all(4900 < due_in_s(sources, name) <= 5000 for name in (names[0], names[-1]))
+    assert all(4900 < due_in_s(sources, name) < 5060 for name in (names[0], names[-1]))
     assert all(watched.looks.next_at == sources.all()[0].looks.next_at for watched in sources.all())
 
 
@@ -587,7 +590,7 @@ def test_who_dies_while_moving_leaves_all_of_it_to_the_next(
         dying.claim_due(limit=1, lease_s=LONG_S)
     assert due_in_s(sources, "a") > 3000
     assert claimed(sources) == set()
-    assert 20 < due_in_s(sources, "a") <= 30
+    assert 20 < due_in_s(sources, "a") < 40
 
 
 def test_a_small_correction_of_the_clock_moves_nothing(sources: Sources, database: Database[dict[str, Any]]) -> None:
@@ -606,7 +609,7 @@ def test_a_poll_that_began_before_the_clock_was_set_back_is_due_its_interval_aft
     watched = begun(sources, "a")
     set_back(database)
     end(sources, watched, Outcome(), interval_s=30)
-    assert 20 < due_in_s(sources, "a") <= 30
+    assert 20 < due_in_s(sources, "a") < 40
 
 
 def test_by_hand_a_source_comes_free_in_time_although_the_clock_was_set_back(
@@ -628,4 +631,4 @@ def test_a_clock_that_is_set_ahead_makes_everything_due_once(
     for watched in sources.begin(sources.claim_due(limit=10, lease_s=LONG_S), lease_s=LONG_S):
         end(sources, watched, Outcome(), interval_s=30)
     assert claimed(sources) == set()
-    assert 20 < due_in_s(sources, "a") <= 30
+    assert 20 < due_in_s(sources, "a") < 40

@@ -59,7 +59,9 @@ def main(uri: str, name: str, count: str, *how: str) -> None:
     if "pause" in how:
         pause_within_transaction()
     connection = Connection(uri, timeout_s=60)
-    write(Storage(connection.database()).prepare(), name, int(count))
+    storage = Storage(connection.database()).prepare()
+    print("writes", flush=True)
+    write(storage, name, int(count))
     connection.close()
 
 
