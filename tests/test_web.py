@@ -583,7 +583,7 @@ ANSWERS = [
 def test_every_answer_is_guarded_and_says_nothing_of_its_maker(dry: Client, url: str, status: int) -> None:
     reply = dry.get(url)
     assert reply.status == status
-    for name, value in headers.ALWAYS:
+    for name, value in headers.FOR_DATA if url.partition("?")[0] == "/update" else headers.ALWAYS:
         assert reply.headers[name.lower()] == value
     if not url.startswith("/static/"):
         assert "cherrypy" not in (reply.text + str(reply.headers)).lower()
@@ -625,7 +625,7 @@ def test_a_bug_is_a_500_that_tells_nothing(path: str) -> None:
     assert reply.status == 500
     assert "secret" not in reply.text
     assert "Traceback" not in reply.text
-    assert reply.headers["content-security-policy"] == headers.CONTENT_SECURITY_POLICY
+    assert reply.headers["content-security-policy"].startswith("default-src 'none'; ")
 
 
 def test_a_request_that_cherrypy_refuses_by_itself_is_answered_like_any_other(dry: Client) -> None:

@@ -6,6 +6,8 @@ Knows nothing of CherryPy or WSGI, so that the same answer can be hosted by eith
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from http import HTTPStatus
 
 JSON = "application/json; charset=utf-8"
 HTML = "text/html;charset=utf-8"
@@ -14,13 +16,19 @@ HTML = "text/html;charset=utf-8"
 RETRY_AFTER_S = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """One HTTP answer; what every answer carries is added by `headers`."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+
+    @cached_property
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """The headers one by one, with the body's length; made once, as an answer may be given to thousands."""
+        length = [] if self.status == HTTPStatus.NOT_MODIFIED else [("Content-Length", str(len(self.body)))]
+        return (*self.headers.items(), *length)
 
 
 def json_answer(text: str, headers: Mapping[str, str] | None = None) -> Answer:

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from feedmirror.web.answer import Answer, json_error
-from feedmirror.web.headers import ALWAYS
+from feedmirror.web.headers import FOR_DATA
 from feedmirror.web.update import Updates
 
 if TYPE_CHECKING:
@@ -36,10 +36,7 @@ class UpdateFirst:
             return self._application(environ, start_response)
         method = environ["REQUEST_METHOD"]
         answer = self._answer(environ) if method in ("GET", "HEAD") else _not_allowed()
-        headers = [*answer.headers.items(), *ALWAYS, ("Date", _date())]
-        if answer.status != HTTPStatus.NOT_MODIFIED:
-            headers.append(("Content-Length", str(len(answer.body))))
-        start_response(_STATUS[answer.status], headers)
+        start_response(_STATUS[answer.status], [*answer.fields, *FOR_DATA, ("Date", _date())])
         return [] if method == "HEAD" else [answer.body]
 
     def _answer(self, environ: "WSGIEnvironment") -> Answer:

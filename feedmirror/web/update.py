@@ -18,6 +18,7 @@ by whatever can hand over a query and take an Answer; knows no framework.
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ class Updates:
 
     def answer(self, query_string: str, *, accept_encoding: str = "", known: str = "") -> Answer:
         """Answer one poll. `known`: If-None-Match. Never raises for what a client sent, nor for MongoDB being away."""
-        gzip = bool(accept_encoding) and _GZIP.search(accept_encoding) is not None
+        gzip = bool(accept_encoding) and _accepts_gzip(accept_encoding)
         answer = self._current(query_string, gzip=gzip)
         etag = answer.headers.get("ETag")
         if etag is not None and known and etag in known:
@@ -91,6 +92,11 @@ class Updates:
         return _answer(query, update, members, list(map(gzipped.block, members)) if gzip else None), False
 
 
+@lru_cache(maxsize=256)
+def _accepts_gzip(accept_encoding: str) -> bool:
+    return _GZIP.search(accept_encoding) is not None
+
+
 class _Remembered:
     """Answers that hold for one version of the window, as many as there is room for."""
 
@@ -101,9 +107,10 @@ class _Remembered:
 
     def keep(self, query_string: str, answer: Answer, *, gzip: bool) -> None:
         size = len(answer.body) + len(query_string) + 2_000  # headers, and Python's own
-        if self._bytes + size <= _REMEMBERED_BYTES:
-            self._bytes += size
-            self.answers[query_string, gzip] = answer
+        if self._bytes + size > _REMEMBERED_BYTES:  # what is asked again is made again
+            self.answers, self._bytes = {}, 0
+        self._bytes += size
+        self.answers[query_string, gzip] = answer
 
 
 _KEPT_BY_304 = frozenset(
