@@ -12,7 +12,7 @@ import pytest
 from pymongo.database import Database
 from pymongo.errors import AutoReconnect, PyMongoError
 
-import feedmirror.poll
+import feedmirror.poll.feed
 from feedmirror.config import Settings
 from feedmirror.errors import Failure
 from feedmirror.fetch.connections import connections_of_this_process
@@ -175,7 +175,7 @@ def test_what_the_server_says_is_unchanged_is_asked_with_its_validators_and_stor
 def test_the_same_bytes_again_are_not_parsed(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     mirror.server.serve("/feed", atom(entry("a")))
     mirror.poll()
-    monkeypatch.setattr(feedmirror.poll, "parse", _bug)
+    monkeypatch.setattr(feedmirror.poll.feed, "parse", _bug)
     assert mirror.poll() == Outcome(remembered=mirror.source().remembered)
 
 
@@ -191,12 +191,12 @@ def test_a_new_validator_of_the_same_bytes_is_sent_from_then_on(mirror: Mirror) 
 
 def test_what_another_version_has_read_is_read_again(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     mirror.server.serve("/feed", atom(entry("a")), etag=True)
-    monkeypatch.setattr(feedmirror.poll, "__version__", "0.0.1")
+    monkeypatch.setattr(feedmirror.poll.feed, "__version__", "0.0.1")
     mirror.poll()
     assert mirror.source().remembered.version == "0.0.1"
-    monkeypatch.setattr(feedmirror.poll, "__version__", "0.0.2")
+    monkeypatch.setattr(feedmirror.poll.feed, "__version__", "0.0.2")
     asked: list[bytes] = []
-    monkeypatch.setattr(feedmirror.poll, "parse", _noting(asked))
+    monkeypatch.setattr(feedmirror.poll.feed, "parse", _noting(asked))
     assert mirror.poll().ok
     assert mirror.server.requests_for("/feed")[1].headers["If-None-Match"] is None
     assert asked == [atom(entry("a"))]
@@ -303,7 +303,7 @@ def test_validators_of_a_document_that_could_not_be_stored_are_not_kept(
 ) -> None:
     mirror.server.serve("/feed", atom(entry("a")), etag=True)
     with monkeypatch.context() as patch:
-        patch.setattr(feedmirror.poll, "parse", _bug)
+        patch.setattr(feedmirror.poll.feed, "parse", _bug)
         assert not mirror.poll().ok
     assert mirror.source().remembered.validators == Validators()
     assert titles(mirror.poll().new) == ["a"]
@@ -421,7 +421,7 @@ def test_a_bug_in_the_parser_is_an_outcome_and_logged_with_its_traceback(
     mirror.watch("/feed", "/other")
     mirror.server.serve("/feed", atom(entry("a")))
     mirror.server.serve("/other", atom(entry("b")))
-    monkeypatch.setattr(feedmirror.poll, "parse", _bug)
+    monkeypatch.setattr(feedmirror.poll.feed, "parse", _bug)
     outcomes = mirror.poll_all(mirror.claim("/feed", "/other"))
     assert {outcome.error for outcome in outcomes.values()} == {
         "a bug in Feedmirror, see the worker's log: ZeroDivisionError"
@@ -467,7 +467,9 @@ def test_a_failure_is_one_warning_and_its_repetitions_and_its_end_are_none(
     caplog.set_level(logging.INFO, logger="feedmirror.poll")
 
     def said() -> list[tuple[str, str]]:
-        lines = [(record.levelname, record.message) for record in caplog.records if record.name == "feedmirror.poll"]
+        lines = [
+            (record.levelname, record.message) for record in caplog.records if record.name.startswith("feedmirror.poll")
+        ]
         caplog.clear()
         return lines
 
@@ -579,7 +581,7 @@ def _bug(*_: object, **__: object) -> Any:
 
 
 def _noting(asked: list[bytes]) -> Any:
-    parse = feedmirror.poll.parse
+    parse = feedmirror.poll.feed.parse
 
     def noting(body: bytes, **named: Any) -> Any:
         asked.append(body)

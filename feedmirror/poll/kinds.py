@@ -1,0 +1,6 @@
+"""The kinds of sources that there are, by what the sources file calls them."""
+
+from feedmirror.poll import feed
+from feedmirror.poll.kind import Kind
+
+KINDS: dict[str, Kind] = {"feed": feed.KIND}

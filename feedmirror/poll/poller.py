@@ -1,0 +1,171 @@
+"""What is done with a source that is due, of whatever kind it is.
+
+    Poller.begin        the claim becomes a lease, unless it was used, and the source's group has a slot for it
+    Poller.poll         one source, in one of the threads of a crew:
+    ├── kind.look       what its kind does with it
+    └── next_look       when to look again, and why
+
+A source's failure is an Outcome, kept on the source. A bug becomes one as well, and is logged with its traceback;
+MongoDB away is not the source's doing and goes up.
+"""
+
+import logging
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from http import HTTPStatus
+from itertools import count
+
+from pymongo.errors import PyMongoError
+
+from feedmirror.config import Settings
+from feedmirror.crew import Crew
+from feedmirror.errors import Failure, FetchError, ParseError
+from feedmirror.models import Finished, Outcome, Postponed, Source, WatchedSource
+from feedmirror.politeness import Admission, GroupLimits, common_limits, demands, group_of, limits_of
+from feedmirror.poll.kinds import KINDS
+from feedmirror.poll.visit import Visit, began_at
+from feedmirror.schedule import NextLook, next_look
+from feedmirror.storage import Storage
+from feedmirror.storage.sources import Claim
+
+log = logging.getLogger(__name__)
+
+# One claim takes four requests to the database, however many sources it takes.
+_CLAIM = 500
+# How a publisher says that it has had enough; 403 only means that where a 429 came before.
+_REFUSALS = (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+class Poller:
+    """Polls sources of one installation."""
+
+    def __init__(self, storage: Storage, settings: Settings):
+        self._storage = storage
+        self._settings = settings
+        self._group_limits = GroupLimits(in_flight=settings.group_in_flight, per_minute=settings.group_per_minute)
+
+    def claim_due(self) -> Iterator[Claim]:
+        """Claim what is due, and give it in batches, until nothing is."""
+        claimed = self._storage.sources.claim_due(limit=_CLAIM, lease_s=self._settings.lease_s)
+        while claimed.source_ids:
+            for start in range(0, len(claimed.source_ids), self._settings.batch_size):
+                ids = claimed.source_ids[start : start + self._settings.batch_size]
+                yield Claim(claimed.lease, ids)
+            if len(claimed.source_ids) < _CLAIM:
+                return
+            claimed = self._storage.sources.claim_due(limit=_CLAIM, lease_s=self._settings.lease_s)
+
+    def begin(self, claim: Claim) -> tuple[list[WatchedSource], list[Postponed]]:
+        """The sources of a claim that are ours to poll now, and those that their groups' limits make wait."""
+        begun = self._storage.sources.begin(claim, lease_s=self._settings.lease_s)
+        limited = [watched for watched in begun if self._is_limited(watched.source)]
+        wanted = demands([watched.source for watched in limited], self._group_limits)
+        admissions = self._storage.groups.admit(wanted, lease_s=self._settings.lease_s)
+        admitted, postponed = _shared_out(limited, admissions)
+        self._storage.sources.postpone(postponed)
+        return [*(watched for watched in begun if not self._is_limited(watched.source)), *admitted], postponed
+
+    def _is_limited(self, source: Source) -> bool:
+        """A private source that names neither a group nor a limit is its operator's own business."""
+        return source.group is not None or limits_of([source], self._group_limits) != GroupLimits()
+
+    def describe_groups(self, sources: Iterable[Source]) -> None:
+        """Let every worker know the limits that no source of a group could tell alone."""
+        self._storage.groups.describe(common_limits(sources, self._group_limits))
+
+    def poll(self, watched: WatchedSource) -> Finished:
+        """Look at one source, and decide when to look again. Raises PyMongoError if MongoDB was away."""
+        outcome = self._look(watched)
+        look = next_look(watched, outcome, now=began_at(watched), chance=random.random())  # noqa: S311 (jitter)
+        _report(watched, outcome, look)
+        return Finished(
+            watched=watched,
+            outcome=outcome,
+            interval_s=look.interval_s,
+            why=look.why,
+            items_per_day=look.items_per_day,
+            window_lost=look.window_lost,
+        )
+
+    def crew(self, *, longest_s: float | None = None) -> Crew:
+        """The threads that poll in this process; a poll longer than `longest_s` ends it (None: none does)."""
+        return Crew(
+            self.poll,
+            self._finish,
+            self._give_back,
+            threads=self._settings.threads,
+            keep_trying_s=self._settings.lease_s,
+            longest_s=longest_s,
+        )
+
+    def _finish(self, finished: Sequence[Finished]) -> None:
+        self._storage.sources.finish(finished)
+        self._storage.groups.release(poll.watched.slot for poll in finished if poll.watched.slot)
+
+    def _give_back(self, given: Sequence[WatchedSource]) -> None:
+        self._storage.sources.postpone(Postponed(watched=watched, by_s=0, why="MongoDB was away") for watched in given)
+        self._storage.groups.release(watched.slot for watched in given if watched.slot)
+
+    def _look(self, watched: WatchedSource) -> Outcome:
+        try:
+            return KINDS[watched.source.kind].look(self._visit(watched))
+        except FetchError as error:
+            self._heed(error, watched)
+            return Outcome(error=str(error), failure=_kind(error, watched), retry_after_s=error.retry_after_s)
+        except ParseError as error:
+            return Outcome(error=str(error), failure=Failure.NOT_A_FEED)
+        except PyMongoError:
+            raise
+        except Exception as error:
+            log.exception("%s: a bug in Feedmirror", watched.source.name)
+            line = f"a bug in Feedmirror, see the worker's log: {type(error).__name__}"
+            return Outcome(error=line, failure=Failure.BUG)
+
+    def _visit(self, watched: WatchedSource) -> Visit:
+        return Visit(watched, self._storage, self._settings, self._group_limits)
+
+    def _heed(self, error: FetchError, watched: WatchedSource) -> None:
+        """Let the source's group know that a publisher has had enough: it may be asked for the whole of it."""
+        if error.status in _REFUSALS and watched.slot is not None:
+            group, source_id = watched.slot.group, watched.source.id
+            self._storage.groups.throttled(group, source_id, retry_after_s=error.retry_after_s, status=error.status)
+
+
+def _shared_out(
+    limited: Iterable[WatchedSource], admissions: Mapping[str, Admission]
+) -> tuple[list[WatchedSource], list[Postponed]]:
+    """Give each group's slots to its sources, those that have waited longest first; the others come back in turn."""
+    slots = {group: iter(admission.slots) for group, admission in admissions.items()}
+    turns = {group: count() for group in admissions}
+    admitted: list[WatchedSource] = []
+    postponed: list[Postponed] = []
+    for watched in limited:
+        group = group_of(watched.source)
+        if slot := next(slots[group], None):
+            admitted.append(replace(watched, slot=slot))
+        else:
+            admission = admissions[group]
+            by_s = admission.retry_in_s + next(turns[group]) * admission.apart_s
+            postponed.append(Postponed(watched=watched, by_s=by_s, why=admission.why))
+    return admitted, postponed
+
+
+def _kind(error: FetchError, watched: WatchedSource) -> Failure:
+    """The kind of a failure. Some publishers say 429 once, and 403 to those who come back."""
+    was_throttled = watched.looks.failure is Failure.THROTTLED
+    return Failure.THROTTLED if error.status == HTTPStatus.FORBIDDEN and was_throttled else error.kind
+
+
+def _report(watched: WatchedSource, outcome: Outcome, look: NextLook) -> None:
+    """One line when something happened: news, and each change between well and failing, not each repetition."""
+    name, failed_before = watched.source.name, watched.looks.failures > 0
+    log.debug("%s: next look after %.0f s: %s", name, look.interval_s, look.why)
+    if outcome.error and not failed_before:
+        log.warning("%s: %s; next try in %.0f s", name, outcome.error, look.interval_s)
+    if outcome.ok and failed_before:
+        log.info("%s: well again after %d failures", name, watched.looks.failures)
+    if look.window_lost:
+        log.warning("%s: no entry is shared with the last look, so some may have been missed", name)
+    if outcome.new or outcome.sighted or outcome.edited:
+        log.info("%s: %d new, %d edited", name, len(outcome.new) + outcome.sighted, outcome.edited)
