@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager, nullcontext
 
-from feedmirror import mongod
+from feedmirror import checks, mongod
 from feedmirror.config import Settings
 from feedmirror.db import Connection
 from feedmirror.errors import ConfigError
 from feedmirror.models import Finished, Outcome, Postponed, Source
 from feedmirror.poll import Poller
-from feedmirror.sources_file import check_url, source_id
+from feedmirror.sources_file import source_id
 from feedmirror.sources_watch import SourcesWatch
 from feedmirror.storage import Storage
 
@@ -75,7 +75,7 @@ def sources_at(storage: Storage, urls: Sequence[str]) -> list[Source]:
 
     The addresses are the operator's own, so they may lead to private ones.
     """
-    if mistakes := [f"{url}: {mistake}" for url in urls if (mistake := check_url(url))]:
+    if mistakes := [f"{url}: {mistake}" for url in urls if (mistake := checks.url(url))]:
         raise ConfigError(mistakes)
     # a source of the file comes first in `all`, and so wins over one under the same address that rests
     known = {watched.source.url: watched.source for watched in reversed(storage.sources.all())}

@@ -49,7 +49,8 @@ class Failure(StrEnum):
 class FetchError(FeedmirrorError):
     """No document came.
 
-    `status` is the HTTP status if there was an answer, `retry_after_s` what its Retry-After asks for.
+    `status` is the HTTP status if there was an answer, `retry_after_s` what its Retry-After asks for, `body` the JSON
+    that came with a 4xx.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class FetchError(FeedmirrorError):
         *,
         status: int | None = None,
         retry_after_s: float | None = None,
+        body: bytes = b"",
     ):
         super().__init__(message)
         self.kind = kind
         self.status = status
         self.retry_after_s = retry_after_s
+        self.body = body
 
 
 class ParseError(FeedmirrorError):

@@ -5,10 +5,11 @@ Plain values, never changed once made. They know neither HTTP nor XML nor MongoD
 whole microseconds since the epoch.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from feedmirror.errors import Failure
 
@@ -19,6 +20,7 @@ class Source:
 
     `every_s` None: the interval adapts. `private`: its URL may lead to private addresses. `keep_s` and
     `keep_items`: how long its items are kept and how many, whichever is reached first; None: for ever, and all.
+    `options`: what only sources of its kind have, as plain data that its kind understands.
     """
 
     id: str
@@ -35,6 +37,7 @@ class Source:
     tags: tuple[str, ...] = ()
     keep_s: float | None = None
     keep_items: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(slots=True, kw_only=True, unsafe_hash=True)
@@ -105,7 +108,8 @@ class Document:
 
     `url` is the address that answered in the end: what relative links in the body are relative to. `moved_to`: it
     says that it is the address from now on (every redirect on the way was a permanent one). `max_age_s`: how
-    long the publisher says that it will not change, None if nothing was said.
+    long the publisher says that it will not change, None if nothing was said. `next_url` is where a Link header says
+    that the next page is, as it stands there.
     """
 
     url: str
@@ -114,6 +118,7 @@ class Document:
     validators: Validators = Validators()
     moved_to: str | None = None
     max_age_s: float | None = None
+    next_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +168,10 @@ class Outcome:
     entries of the document, `shared` those of them that this source had shown before; both 0 where it was not
     read, because it had not changed. `max_age_s` is how long the publisher calls it fresh, `hints` what the
     document says of when to look (None: it was not read), `moved_to` where it says that it is now.
+
+    `arrived` counts what came and is no item. `goes_on_in_s`: the look is not at its end, and goes on so many seconds
+    from now, for the reason in `goes_on_why`; None: it is. It began `began_before_s` before this visit, if that was not
+    its first.
     """
 
     new: tuple[Item, ...] = ()
@@ -179,6 +188,10 @@ class Outcome:
     max_age_s: float | None = None
     hints: Hints | None = None
     moved_to: str | None = None
+    arrived: int = 0
+    goes_on_in_s: float | None = None
+    goes_on_why: str = ""
+    began_before_s: float = 0
 
     @property
     def ok(self) -> bool:
@@ -360,3 +373,49 @@ class Update:
     cursor_us: int
     more: bool
     gap_us: int | None = None
+
+
+class RowText(NamedTuple):
+    """What a row says: JSON, as its API wrote it, and a digest that is the same where only the writing differs."""
+
+    text: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A row of a table, as its API gave it: `text` is JSON. `gone`: the last complete run did not see it any more."""
+
+    id: str
+    text: str
+    changed_us: int
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A walk over all pages of an API.
+
+    `position` is where it goes on, as its kind understands it; None: it was at the end.
+    `rows`, `new` and `changed` count those of the pages so far, `tries` the failures in a row at this position.
+    """
+
+    source_id: str
+    number: int
+    began_at: datetime
+    position: Mapping[str, Any] | None = field(default_factory=dict, hash=False)
+    pages: int = 0
+    rows: int = 0
+    new: int = 0
+    changed: int = 0
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableUpdate:
+    """Rows of a table that changed after a stamp, those that changed last first; the rest as in `Update`."""
+
+    rows: tuple[Row, ...]
+    head_us: int
+    cursor_us: int
+    more: bool

@@ -6,16 +6,20 @@ in. What becomes of the sources is not known here.
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha224
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from feedmirror import checks
+from feedmirror.checks import Check
 from feedmirror.config import duration_s
 from feedmirror.errors import ConfigError
 from feedmirror.models import Source
+from feedmirror.poll.kinds import KINDS
+
+_FEED = "feed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,133 +128,60 @@ def _add(source: Source, reading: _Reading, line: int) -> Iterator[tuple[int, st
     reading.lines[source.id] = line
 
 
-# Intervals below a second would be a load on any publisher, above a month a forgotten source.
-_EVERY_LIMITS_S = (1, 30 * 86400)
-# Nothing is removed within its first hour: whoever looks hourly must not miss anything.
-_KEEP_LIMITS_S = (3600, 36500 * 86400)
-_KEEP_ITEMS_MAX = 10_000_000
-_NAME_MAX = 200
-_URL_MAX = 4000
-_COUNT_MAX = 1_000_000_000
-
-
-def _check_text(value: object, most: int) -> str | None:
-    if not isinstance(value, str) or not value.strip():
-        return "must be a text"
-    if len(value) > most:
-        return f"must not be longer than {most} characters"
-    return None
-
-
-def _check_name(value: object) -> str | None:
-    return _check_text(value, _NAME_MAX)
-
-
 def _check_kind(value: object) -> str | None:
-    if value == "api":
-        return "sources of kind 'api' are not there yet: this version mirrors feeds"
-    return None if value == "feed" else "must be 'feed'"
+    return None if value in KINDS else f"must be {' or '.join(map(repr, KINDS))}"
 
 
-def check_url(value: object) -> str | None:
-    """What is wrong with the address of a source, None if it can be used."""
-    if mistake := _check_text(value, _URL_MAX):
-        return mistake
-    try:
-        parts = urlsplit(str(value))
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        usable = False
-    return None if usable else "must be an http or https address"
-
-
-def _check_every(value: object) -> str | None:
-    low, high = _EVERY_LIMITS_S
-    if not isinstance(value, str):
-        return 'must be a time in quotes, such as "30s"'
-    try:
-        seconds = duration_s(value)
-    except ValueError as error:
-        return str(error)
-    return None if low <= seconds <= high else 'must be from "1s" to "30d"'
-
-
-def _check_keep(value: object) -> str | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f'must be a time in quotes, such as "90d"; a number of items is written keep_items = {value}'
-    low, high = _KEEP_LIMITS_S
-    try:
-        usable = isinstance(value, str) and low <= duration_s(value) <= high
-    except ValueError:
-        usable = False
-    return None if usable else 'must be a time in quotes from "1h" to "36500d", such as "90d"'
-
-
-def _check_count(value: object) -> str | None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        return "must be a whole number from 1"
-    # far beyond use, and within what the database can hold
-    return None if value <= _COUNT_MAX else f"must not be above {_COUNT_MAX}"
-
-
-def _check_keep_items(value: object) -> str | None:
-    usable = _check_count(value) is None and int(str(value)) <= _KEEP_ITEMS_MAX
-    return None if usable else f"must be a whole number from 1 to {_KEEP_ITEMS_MAX}"
-
-
-def _check_flag(value: object) -> str | None:
-    return None if isinstance(value, bool) else "must be true or false"
-
-
-def _check_tags(value: object) -> str | None:
-    usable = isinstance(value, list) and all(isinstance(tag, str) and tag.strip() for tag in value)
-    return None if usable else 'must be a list of texts, such as ["python"]'
-
-
-_KEYS: dict[str, Callable[[object], str | None]] = {
-    "name": _check_name,
+# What every source may say; each kind adds keys of its own.
+_KEYS: dict[str, Check] = {
+    "name": checks.name,
     "kind": _check_kind,
-    "url": check_url,
-    "every": _check_every,
-    "group": _check_name,
-    "in_flight": _check_count,
-    "per_minute": _check_count,
-    "per_day": _check_count,
-    "per_month": _check_count,
-    "private": _check_flag,
-    "tags": _check_tags,
-    "keep": _check_keep,
-    "keep_items": _check_keep_items,
+    "url": checks.url,
+    "every": checks.every,
+    "group": checks.name,
+    "in_flight": checks.count,
+    "per_minute": checks.count,
+    "per_day": checks.count,
+    "per_month": checks.count,
+    "private": checks.flag,
+    "tags": checks.tags,
+    "keep": checks.keep,
+    "keep_items": checks.keep_items,
 }
-
-_KEYS_OF_LATER_KINDS = frozenset(
-    "params headers items key columns delay max_pages paging page next cursor offset history script".split()
-)
 
 
 def _mistakes_of(table: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     for key in ("name", "url"):
         if key not in table:
             yield key, f"the source has no {key!r}"
-    for key, value in table.items():
-        if key in _KEYS_OF_LATER_KINDS:
-            yield key, f"{key!r} is not understood by this version: take it out, or update Feedmirror"
-        elif key not in _KEYS:
-            yield key, f"unknown key {key!r}; there are: {', '.join(_KEYS)}"
-        elif mistake := _KEYS[key](value):
-            yield key, f"{key} {mistake}"
+    kind = KINDS.get(str(table.get("kind", _FEED)), KINDS[_FEED])
+    keys = {**_KEYS, **kind.keys}
+    mistakes = [(key, mistake) for key, value in table.items() if (mistake := _mistake(key, value, keys))]
+    yield from mistakes or kind.mistakes(table)
+
+
+def _mistake(key: str, value: object, keys: Mapping[str, Check]) -> str | None:
+    if key in keys:
+        mistake = keys[key](value)
+        return f"{key} {mistake}" if mistake else None
+    if owners := [name for name, kind in KINDS.items() if key in kind.keys]:
+        return f"{key!r} is for sources of kind = {' or '.join(map(repr, owners))}"
+    return f"unknown key {key!r}; there are: {', '.join(keys)}"
 
 
 def _source(table: Mapping[str, Any]) -> Source:
     """A source from a table that has been checked."""
-    values = dict(table)
+    kind = KINDS[table.get("kind", _FEED)]
+    options = {key: value for key, value in table.items() if key in kind.keys}
+    values = {key: value for key, value in table.items() if key not in kind.keys}
     every, keep = values.pop("every", None), values.pop("keep", None)
     values["name"] = " ".join(values["name"].split())
     values["tags"] = tuple(tag.strip() for tag in values.get("tags", ()))
     return Source(
         id=source_id(values["name"]),
-        every_s=None if every is None else duration_s(every),
+        every_s=kind.every_s if every is None else duration_s(every),
         keep_s=None if keep is None else duration_s(keep),
+        options=options,
         **values,
     )
 

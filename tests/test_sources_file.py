@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from feedmirror import checks
 from feedmirror.errors import ConfigError
 from feedmirror.models import Source
-from feedmirror.sources_file import check_url, parse_sources, read_sources, source_id
+from feedmirror.poll.api.options import ApiOptions, Column, ColumnType, Paging
+from feedmirror.sources_file import parse_sources, read_sources, source_id
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -92,8 +94,7 @@ def test_an_interval_that_cannot_be_used_says_what_can(every: str) -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ('kind = "api"', "kind sources of kind 'api' are not there yet: this version mirrors feeds"),
-        ('kind = "rss"', "kind must be 'feed'"),
+        ('kind = "rss"', "kind must be 'feed' or 'api'"),
         ('group = ""', "group must be a text"),
         ("in_flight = 0", "in_flight must be a whole number from 1"),
         ("per_day = 0", "per_day must be a whole number from 1"),
@@ -122,11 +123,9 @@ def test_a_value_that_cannot_be_used_is_told_with_its_line(line: str, told: str)
     assert mistake(line) == told
 
 
-@pytest.mark.parametrize("key", ["params", "headers", "items", "max_pages", "cursor", "script"])
-def test_a_key_of_a_later_kind_of_source_is_refused_with_a_hint(key: str) -> None:
-    told = mistake(f'{key} = "x"')
-    assert repr(key) in told
-    assert "update Feedmirror" in told
+@pytest.mark.parametrize("key", ["params", "headers", "items", "max_pages", "cursor"])
+def test_a_key_of_another_kind_of_source_is_refused_with_a_hint(key: str) -> None:
+    assert mistake(f'{key} = "x"') == f"{key!r} is for sources of kind = 'api'"
 
 
 def test_an_unknown_key_is_refused_with_those_that_there_are() -> None:
@@ -160,7 +159,7 @@ def test_an_address_that_cannot_be_fetched_is_refused(url: str) -> None:
     "url", ["http://a.example", "https://a.example:8443/f?x=1&y=%20#top", "http://127.0.0.1:80/", "http://[::1]:8000/f"]
 )
 def test_addresses_that_can_be_fetched(url: str) -> None:
-    assert check_url(url) is None
+    assert checks.url(url) is None
 
 
 # -- names and ids
@@ -344,3 +343,66 @@ def test_the_file_that_comes_along_has_no_mistake_and_looks_at_stack_overflow_ev
     file = read_sources(ROOT / "sources.toml")
     assert file.mistakes == ()
     assert [(source.url, source.every_s) for source in file.sources] == [("https://stackoverflow.com/feeds", 30)]
+
+
+# -- kind = "api"
+
+
+def test_an_api_with_everything_that_can_be_said_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COINS_TOKEN", "abc")
+    source = one(
+        """kind = "api"
+        params = { per_page = 50, vs_currency = "usd", sparkline = false }
+        headers = { Authorization = "Token ${COINS_TOKEN}" }
+        items = "data.rows"
+        key = ["id", "market.name"]
+        columns = ["name", { name = "price.usd", title = "Price", type = "money" }]
+        delay = "1s"
+        max_pages = 5
+        paging = "cursor"
+        cursor = { field = "meta.next", parameter = "after" }
+        history = "7d"
+        """
+    )
+    assert (source.kind, source.every_s) == ("api", 300)
+    assert "abc" not in repr(source)
+    options = ApiOptions.of(source.options)
+    assert options.params == {"per_page": "50", "vs_currency": "usd", "sparkline": "false"}
+    assert options.request_headers() == {"Authorization": "Token abc"}
+    assert (options.items, options.key) == (("data", "rows"), (("id",), ("market", "name")))
+    assert options.columns == (Column(("name",), "name"), Column(("price", "usd"), "Price", ColumnType.MONEY))
+    assert (options.delay_s, options.max_pages, options.history_s, options.page_size) == (1, 5, 7 * 86400, 50)
+    assert (options.paging, options.field, options.parameter) == (Paging.CURSOR, ("meta", "next"), "after")
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ('headers = { Authorization = "Token ${NOT_SET_AT_ALL}" }', "headers need NOT_SET_AT_ALL, which is not set"),
+        ('headers = { Host = "a" }', "headers must not set 'Host'"),
+        ('headers = { X = "a\\r\\nY: b" }', "headers must have printable ASCII"),
+        ('params = "page=1"', "params must be a table"),
+        ("params = { a = [1] }", "params must be a table"),
+        ('key = ""', "key must be a name"),
+        ("key = []", "key must be a name"),
+        ('items = "a..b"', "items must be names with dots"),
+        ('columns = [{ title = "x" }]', "columns must be a list"),
+        ('columns = [{ name = "x", type = "colour" }]', "columns have types, which are: text, number"),
+        ('delay = "2h"', "delay must be a time in quotes"),
+        ("max_pages = 0", "max_pages must be a whole number from 1 to"),
+        ('paging = "pages"', "paging must be one of: none, page, next, cursor, offset"),
+        ('page = "p"', "'page' goes with paging = \"page\""),
+        ('paging = "next"\noffset = "o"', "'offset' goes with paging = \"offset\""),
+        ('paging = "cursor"', "needs to know where the cursor stands"),
+        ('paging = "cursor"\ncursor = { parameter = "a" }', "cursor must be where it stands"),
+        ('paging = "next"\nhosts = "a.example"', "hosts must be a list of hosts"),
+        ('history = "1s"', "history must be a time in quotes"),
+    ],
+)
+def test_what_cannot_be_used_of_an_api_is_told(lines: str, told: str) -> None:
+    file = parse_sources(f'[[source]]\nname = "A"\nurl = "https://a.example/"\nkind = "api"\n{lines}\n{GOOD}')
+    assert [source.id for source in file.sources] == ["good"]
+    (mistake_told,) = file.mistakes
+    where, _, what = mistake_told.partition(": ")
+    assert where in ("sources.toml, line 5", "sources.toml, line 6")
+    assert told in what

@@ -11,7 +11,8 @@ publisher can do wrong comes out as a FetchError; any other exception is a bug.
 All of it runs within one Budget (limits.py), which every single read from the socket asks for its time.
 """
 
-from contextlib import closing
+from collections.abc import Mapping
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 
 import requests
@@ -21,7 +22,7 @@ from feedmirror.errors import Failure, FetchError
 from feedmirror.fetch.body import ACCEPT_ENCODING, read_body
 from feedmirror.fetch.connections import USER_AGENT, Connections, connections_of_this_process
 from feedmirror.fetch.failures import failed_status, unanswered
-from feedmirror.fetch.headers import max_age_s, validators_of
+from feedmirror.fetch.headers import max_age_s, next_url, validators_of
 from feedmirror.fetch.hop import Hop, same_origin
 from feedmirror.fetch.limits import Budget, Limits, within
 from feedmirror.models import Document, Validators
@@ -31,6 +32,10 @@ __all__ = ["USER_AGENT", "Connections", "Limits", "fetch", "same_origin"]
 # Atom and RSS first; then whatever there is, because many servers label their feeds as something else.
 ACCEPT = "application/atom+xml, application/rss+xml, application/feed+json, application/xml;q=0.9, */*;q=0.8"
 
+# What an answer that is no document may say of why it is none.
+_ERROR_BODY_BYTES = 64 * 1024
+
+_NO_HEADERS: Mapping[str, str] = {}
 _NO_VALIDATORS = Validators()
 _DEFAULT_LIMITS = Limits()
 _NO_CONTENT = 204
@@ -42,20 +47,22 @@ def fetch(
     url: str,
     *,
     validators: Validators = _NO_VALIDATORS,
+    headers: Mapping[str, str] = _NO_HEADERS,
     private: bool = False,
     limits: Limits = _DEFAULT_LIMITS,
     connections: Connections | None = None,
 ) -> Document:
     """Get the document at `url`, or learn that it has not changed since `validators` were handed out.
 
+    `headers` are the operator's own, for this scheme, host and port: a redirect to another goes without them.
     `private`: the URL is the operator's own and may lead to private addresses. Where it redirects to may not,
     unless that is the same scheme, host and port. `connections`: a pool other than that of this process.
-    Raises FetchError, and nothing else.
+    Raises FetchError, and nothing else; one of a 4xx has the beginning of its body.
     """
     first = Hop.first(url, private=private)
-    headers = {"Accept": ACCEPT, "Accept-Encoding": ACCEPT_ENCODING, **_conditions(validators)}
+    ours = {"Accept": ACCEPT, "Accept-Encoding": ACCEPT_ENCODING, **_conditions(validators)}
     with within(Budget(limits)):
-        hop, response = _follow(first, headers, limits, connections or connections_of_this_process())
+        hop, response = _follow(first, ours, headers, limits, connections or connections_of_this_process())
         with closing(response):
             return _document(hop, response, validators, limits)
 
@@ -66,11 +73,11 @@ def _conditions(validators: Validators) -> dict[str, str]:
 
 
 def _follow(
-    hop: Hop, headers: dict[str, str], limits: Limits, connections: Connections
+    hop: Hop, ours: Mapping[str, str], at_home: Mapping[str, str], limits: Limits, connections: Connections
 ) -> tuple[Hop, requests.Response]:
     """Get the first answer that leads no further. The validators go along on each hop: the last one's are ours."""
     for _ in range(limits.redirects + 1):
-        response = _answer(hop, headers, connections)
+        response = _answer(hop, {**ours, **at_home} if hop.at_home else ours, connections)
         if response.status_code not in _REDIRECTS:
             return hop, response
         response.close()  # its body is of no use, and may be a bomb
@@ -82,7 +89,7 @@ def _follow(
     )
 
 
-def _answer(hop: Hop, headers: dict[str, str], connections: Connections) -> requests.Response:
+def _answer(hop: Hop, headers: Mapping[str, str], connections: Connections) -> requests.Response:
     try:
         return connections.get(hop.url, headers, credentials=hop.credentials, may_be_private=hop.may_be_private)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
@@ -99,7 +106,8 @@ def _document(hop: Hop, response: requests.Response, asked: Validators, limits: 
     elif response.status_code in range(200, 300):
         body = read_body(response.raw, limits.body_bytes)
     else:
-        raise failed_status(response.status_code, response.headers, hop.host)
+        body = _error_body(response) if 400 <= response.status_code < 500 else b""
+        raise failed_status(response.status_code, response.headers, hop.host, body)
     return Document(
         url=hop.url,
         body=body,
@@ -107,7 +115,17 @@ def _document(hop: Hop, response: requests.Response, asked: Validators, limits: 
         validators=validators_of(response.headers, kept=asked if body is None else _NO_VALIDATORS),
         moved_to=hop.moved_to,
         max_age_s=max_age_s(response.headers, datetime.now(UTC)),
+        next_url=next_url(response.headers),
     )
+
+
+def _error_body(response: requests.Response) -> bytes:
+    """What the publisher says of an error; nothing where that is too long or too slow to be worth it."""
+    if "json" not in response.headers.get("Content-Type", ""):
+        return b""
+    with suppress(FetchError):
+        return read_body(response.raw, _ERROR_BODY_BYTES)
+    return b""
 
 
 def _keep_connection(response: requests.Response) -> None:

@@ -27,13 +27,13 @@ _STATUSES = {
 }
 
 
-def failed_status(status: int, headers: Mapping[str, str], host: str) -> FetchError:
-    """Explain an answer that holds no document."""
+def failed_status(status: int, headers: Mapping[str, str], host: str, body: bytes = b"") -> FetchError:
+    """Explain an answer that holds no document; `body` is what it says of that."""
     kind, text = _STATUSES.get(status) or _by_class(status)
     wait_s = retry_after_s(headers, datetime.now(UTC)) if kind is Failure.THROTTLED else None
     if wait_s is not None:
         text += f", and asks to come back in {wait_s:.0f} s"
-    return FetchError(kind, text.format(host=host), status=status, retry_after_s=wait_s)
+    return FetchError(kind, text.format(host=host), status=status, retry_after_s=wait_s, body=body)
 
 
 def _by_class(status: int) -> tuple[Failure, str]:

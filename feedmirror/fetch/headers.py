@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from requests.utils import parse_header_links
+
 from feedmirror.models import Validators
 
 _DAY_S = 86_400.0
@@ -48,6 +50,15 @@ def max_age_s(headers: Mapping[str, str], now: datetime) -> float | None:
     else:
         return None
     return min(max(0.0, lifetime_s - _age_s(headers)), _YEAR_S)
+
+
+def next_url(headers: Mapping[str, str]) -> str | None:
+    """Where a Link header says that the next page is (RFC 8288), as it stands there; None if it does not."""
+    try:
+        links = parse_header_links(headers.get("Link", ""))
+    except ValueError:
+        return None
+    return next((link["url"] for link in links if "next" in link.get("rel", "").lower().split()), None)
 
 
 def validators_of(headers: Mapping[str, str], *, kept: Validators) -> Validators:

@@ -11,6 +11,7 @@ MongoDB away is not the source's doing and goes up.
 
 import logging
 import random
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
@@ -33,8 +34,6 @@ log = logging.getLogger(__name__)
 
 # One claim takes four requests to the database, however many sources it takes.
 _CLAIM = 500
-# How a publisher says that it has had enough; 403 only means that where a 429 came before.
-_REFUSALS = (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class Poller:
@@ -76,8 +75,15 @@ class Poller:
 
     def poll(self, watched: WatchedSource) -> Finished:
         """Look at one source, and decide when to look again. Raises PyMongoError if MongoDB was away."""
+        began = time.monotonic()
         outcome = self._look(watched)
-        look = next_look(watched, outcome, now=began_at(watched), chance=random.random())  # noqa: S311 (jitter)
+        look = next_look(
+            watched,
+            outcome,
+            now=began_at(watched),
+            chance=random.random(),  # noqa: S311 (jitter)
+            taken_s=time.monotonic() - began,
+        )
         _report(watched, outcome, look)
         return Finished(
             watched=watched,
@@ -108,10 +114,11 @@ class Poller:
         self._storage.groups.release(watched.slot for watched in given if watched.slot)
 
     def _look(self, watched: WatchedSource) -> Outcome:
+        visit = Visit(watched, self._storage, self._settings, self._group_limits)
         try:
-            return KINDS[watched.source.kind].look(self._visit(watched))
+            return KINDS[watched.source.kind].look(visit)
         except FetchError as error:
-            self._heed(error, watched)
+            visit.heed(error)
             return Outcome(error=str(error), failure=_kind(error, watched), retry_after_s=error.retry_after_s)
         except ParseError as error:
             return Outcome(error=str(error), failure=Failure.NOT_A_FEED)
@@ -121,15 +128,6 @@ class Poller:
             log.exception("%s: a bug in Feedmirror", watched.source.name)
             line = f"a bug in Feedmirror, see the worker's log: {type(error).__name__}"
             return Outcome(error=line, failure=Failure.BUG)
-
-    def _visit(self, watched: WatchedSource) -> Visit:
-        return Visit(watched, self._storage, self._settings, self._group_limits)
-
-    def _heed(self, error: FetchError, watched: WatchedSource) -> None:
-        """Let the source's group know that a publisher has had enough: it may be asked for the whole of it."""
-        if error.status in _REFUSALS and watched.slot is not None:
-            group, source_id = watched.slot.group, watched.source.id
-            self._storage.groups.throttled(group, source_id, retry_after_s=error.retry_after_s, status=error.status)
 
 
 def _shared_out(
@@ -167,5 +165,6 @@ def _report(watched: WatchedSource, outcome: Outcome, look: NextLook) -> None:
         log.info("%s: well again after %d failures", name, watched.looks.failures)
     if look.window_lost:
         log.warning("%s: no entry is shared with the last look, so some may have been missed", name)
-    if outcome.new or outcome.sighted or outcome.edited:
-        log.info("%s: %d new, %d edited", name, len(outcome.new) + outcome.sighted, outcome.edited)
+    arrived = len(outcome.new) + outcome.sighted + outcome.arrived
+    if arrived or outcome.edited:
+        log.info("%s: %d new, %d edited", name, arrived, outcome.edited)

@@ -5,11 +5,13 @@ What is asked for, and what becomes of the answers, is the kind's business.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 
 from feedmirror.config import Settings
+from feedmirror.errors import FetchError
 from feedmirror.fetch import Limits, fetch, same_origin
 from feedmirror.models import Document, Remembered, Slot, Source, WatchedSource
 from feedmirror.politeness import GroupLimits, demands
@@ -19,6 +21,10 @@ log = logging.getLogger(__name__)
 
 # A publisher that calls a move permanent may have made a mistake that lasts an hour.
 _LOOKS_UNTIL_MOVED = 3
+# How a publisher says that it has had enough; 403 only means that where a 429 came before.
+_REFUSALS = (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+# Who is told to wait and not for how long does not ask again at once.
+_SHORTEST_WAIT_S = 0.05
 
 
 class Visit:
@@ -30,8 +36,10 @@ class Visit:
         self.settings = settings
         self._group_limits = group_limits
         self._limits = Limits(total_s=settings.fetch_deadline_s, body_bytes=settings.fetch_max_bytes)
-        self._last_moment = time.monotonic() + settings.lease_s / 2
+        # what was granted is for the first request
         self._slots: Sequence[Slot] = (watched.slot,) if watched.slot else ()
+        self._began = time.monotonic()
+        self._has_asked = False
 
     @property
     def source(self) -> Source:
@@ -45,7 +53,16 @@ class Visit:
     @property
     def is_over(self) -> bool:
         """Whether half of the lease is over: what is still to be asked for has to wait."""
-        return time.monotonic() > self._last_moment
+        return self.taken_s > self._longest_s
+
+    @property
+    def taken_s(self) -> float:
+        """How long it has taken so far."""
+        return time.monotonic() - self._began
+
+    @property
+    def _longest_s(self) -> float:
+        return self.settings.lease_s / 2
 
     def document(self, remembered: Remembered) -> Document:
         """The source's document, from where it has moved to if it has said so often enough. Raises FetchError."""
@@ -54,6 +71,7 @@ class Visit:
         private = source.private and (moved_to is None or same_origin(moved_to, source.url))
         url = moved_to or source.url
         began = time.monotonic()
+        self._has_asked = True
         document = fetch(url, validators=remembered.validators, private=private, limits=self._limits)
         taken_ms = 1000 * (time.monotonic() - began)
         if document.body is None:
@@ -68,28 +86,44 @@ class Visit:
 
         Raises FetchError. An address out of a document leads nowhere private, but to more of a private source itself.
         """
-        if not self._wait_for_slot():
-            return None
+        while wait_s := self.wait_s():
+            if self.taken_s + wait_s > self._longest_s:
+                return None
+            time.sleep(wait_s)
+        return self.ask(url)
+
+    def wait_s(self) -> float:
+        """How long one more request has to wait, by the limits of the source's group; 0: it may be made now."""
+        if not self._has_asked or self.watched.slot is None:
+            return 0
+        self._release()  # the request before is done
+        wanted = demands([self.source], self._group_limits)
+        admission = self.storage.groups.admit(wanted, lease_s=self.settings.lease_s)[self.watched.slot.group]
+        self._slots = admission.slots
+        return 0 if admission.slots else max(admission.retry_in_s, _SHORTEST_WAIT_S)
+
+    def ask(self, url: str, headers: Mapping[str, str] | None = None) -> Document:
+        """One request of those that may be made now, with headers for the source's own host. Raises FetchError."""
+        self._has_asked = True
+        own = same_origin(url, self.source.url)
         try:
-            private = self.source.private and same_origin(url, self.source.url)
-            return fetch(url, private=private, limits=self._limits)
+            return fetch(
+                url, headers=headers or {} if own else {}, private=self.source.private and own, limits=self._limits
+            )
         finally:
             self._release()
 
-    def _wait_for_slot(self) -> bool:
-        """Get what one more request of this source takes; False where that would take too long."""
-        if self.watched.slot is None:
-            return True
-        self._release()  # the request before is done
-        wanted = demands([self.source], self._group_limits)
-        while True:
-            admission = self.storage.groups.admit(wanted, lease_s=self.settings.lease_s)[self.watched.slot.group]
-            if admission.slots:
-                self._slots = admission.slots
-                return True
-            if time.monotonic() + admission.retry_in_s > self._last_moment:
-                return False
-            time.sleep(admission.retry_in_s)
+    def heed(self, error: FetchError) -> None:
+        """Let the source's group know that a publisher has had enough: it may be asked for the whole of it."""
+        slot = self.watched.slot
+        if error.status in _REFUSALS and slot is not None:
+            self.storage.groups.throttled(
+                slot.group, self.source.id, retry_after_s=error.retry_after_s, status=error.status
+            )
+
+    def now(self) -> datetime:
+        """The time by the server's clock, as far as it is known here."""
+        return self.began_at + timedelta(seconds=self.taken_s)
 
     def _release(self) -> None:
         slots, self._slots = self._slots, ()

@@ -36,11 +36,13 @@ class NextLook:
     window_lost: bool
 
 
-def next_look(watched: WatchedSource, outcome: Outcome, *, now: datetime, chance: float) -> NextLook:
+def next_look(
+    watched: WatchedSource, outcome: Outcome, *, now: datetime, chance: float, taken_s: float = 0
+) -> NextLook:
     """Decide when to look at a source again.
 
     `watched` is the source as it was before this look, which began at `now`; `chance` is a number from 0 to 1, for
-    the jitter. `every` is kept to exactly: only failures and Retry-After make it longer.
+    the jitter; it took `taken_s`. `every` is kept to exactly: only failures and Retry-After make it longer.
     """
     looks, every_s = watched.looks, watched.source.every_s
     # of a document that had not changed, what it said the last time still holds
@@ -48,6 +50,11 @@ def next_look(watched: WatchedSource, outcome: Outcome, *, now: datetime, chance
     if not outcome.ok:
         interval_s, why = pause(watched, outcome, chance=chance)
         return NextLook(interval_s=interval_s, why=why, items_per_day=looks.items_per_day, window_lost=False)
+    if outcome.goes_on_in_s is not None:
+        interval_s = taken_s + outcome.goes_on_in_s
+        return NextLook(
+            interval_s=interval_s, why=outcome.goes_on_why, items_per_day=looks.items_per_day, window_lost=False
+        )
     lost = outcome.listed > 0 and outcome.shared <= 0 and looks.items > 0 and looks.last_ok_at is not None
     elapsed_s = since_last_s(looks, now)
     if looks.last_ok_at is None:
@@ -55,7 +62,8 @@ def next_look(watched: WatchedSource, outcome: Outcome, *, now: datetime, chance
     else:
         per_day = running_rate(looks, outcome, elapsed_s, lost=lost)
     if every_s:
-        interval_s, why = every_s, f"every {in_words(every_s)}, as configured"
+        # from when it began, if it took more than one visit
+        interval_s, why = max(every_s - outcome.began_before_s, 0), f"every {in_words(every_s)}, as configured"
     else:
         wanted_s = adapted_s(looks, outcome, elapsed_s, per_day or 0, lost=lost)
         interval_s, why = patient(wanted_s, why_adapted(looks, outcome, per_day, lost=lost), outcome, hints, chance)

@@ -3,6 +3,7 @@
     clock      the one document that numbers new items and edits in commit order
     items      the stream: store what a page brings, give what came since
     groups     what each publisher's patience still allows; `ledger` reads it for showing
+    tables     the rows of paginated APIs, and the runs over them
     tail       what is committed to the stream, as it is
     sources    what is watched, when it is due and how it fares; `watchlist` reads it for showing
     retention  removes what the sources no longer keep; `gaps` says how far
@@ -24,6 +25,7 @@ from feedmirror.storage.items import Items
 from feedmirror.storage.ledger import Ledger
 from feedmirror.storage.retention import Retention
 from feedmirror.storage.sources import Sources
+from feedmirror.storage.tables import Tables
 from feedmirror.storage.tail import Tail
 from feedmirror.storage.watchlist import Watchlist
 
@@ -40,6 +42,7 @@ class Storage:
         self._database = database
         self.clock = Clock(database)
         self.items = Items(database, self.clock)
+        self.tables = Tables(database, self.clock)
         self.tail = Tail(database, self.clock)
         self.groups = Groups(database)
         self.ledger = Ledger(database)
@@ -61,6 +64,7 @@ class Storage:
             self.watchlist.create_indexes()
             self.groups.create_indexes()
             self.ledger.create_indexes()
+            self.tables.create_indexes()
             prepared.add(self._database.name)
         return self
 

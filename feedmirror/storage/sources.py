@@ -6,6 +6,7 @@ the clocks of the workers say; when that clock is set back, they are moved with 
 again is decided elsewhere and handed in.
 """
 
+import json
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -201,7 +202,7 @@ def _went_well(poll: Finished) -> _Document:
     if outcome.identity is not None:  # the document was read
         change["identity"] = {"$literal": outcome.identity}
         change["looks.notices"] = {"$literal": list(outcome.notices)}
-    if arrived := len(outcome.new) + outcome.sighted:
+    if arrived := len(outcome.new) + outcome.sighted + outcome.arrived:
         change["looks.last_new_at"] = "$looks.last_at"
         change["looks.items"] = {"$add": [{"$ifNull": ["$looks.items", 0]}, arrived]}
     if poll.window_lost:
@@ -229,7 +230,9 @@ def _token() -> str:
 
 def _description(source: Source, *, order: int) -> _Document:
     described = {name: value for name, value in asdict(source).items() if name != "id"}
-    return {"_id": source.id, "source": {**described, "tags": list(source.tags)}, "order": order}
+    # as text: the names in it may be such as no document can have
+    options = json.dumps(source.options, sort_keys=True)
+    return {"_id": source.id, "source": {**described, "tags": list(source.tags), "options": options}, "order": order}
 
 
 def _replacement(document: _Document) -> UpdateOne:
@@ -242,7 +245,7 @@ def _replacement(document: _Document) -> UpdateOne:
     def same(*names: str) -> list[_Document]:
         return [{"$eq": [f"$source.{name}", {"$literal": described[name]}]} for name in names]
 
-    unchanged = {"$and": [*same("url", "every_s", "private"), {"$eq": ["$active", True]}]}
+    unchanged = {"$and": [*same("url", "every_s", "private", "options"), {"$eq": ["$active", True]}]}
     # other tags reach the items with the next document, even if that is the same again
     same_items = {"$and": same("url", "tags")}
     change = {
@@ -260,16 +263,21 @@ def _replacement(document: _Document) -> UpdateOne:
 
 def watched_of(document: Mapping[str, Any]) -> WatchedSource:
     """A source as it is kept, as a model."""
-    described = document["source"]
     remembered = document.get("remembered") or {}
     return WatchedSource(
-        source=Source(id=document["_id"], **{**described, "tags": tuple(described["tags"])}),
+        source=_source(document["_id"], document["source"]),
         looks=_looks(document),
         remembered=Remembered(**{**remembered, "validators": Validators(**remembered.get("validators", {}))}),
         identity=document.get("identity"),
         lease=document["lease"],
         active=document["active"],
     )
+
+
+def _source(source_id: str, described: Mapping[str, Any]) -> Source:
+    # what an older version described has none
+    options = json.loads(described.get("options", "{}"))
+    return Source(id=source_id, **{**described, "tags": tuple(described["tags"]), "options": options})
 
 
 def _looks(document: Mapping[str, Any]) -> Looks:
