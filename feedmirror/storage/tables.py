@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any
 
 from bson import Int64
-from pymongo import ASCENDING, ReplaceOne, UpdateOne
+from pymongo import ASCENDING, DESCENDING, ReplaceOne, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
@@ -35,6 +35,7 @@ _PORTION = 500
 
 # A run that was broken off goes on within a day: later, its first pages would be too old for one table with the last.
 _LONGEST_RUN = timedelta(days=1)
+_SHOWN = {"text": 1, "changed": 1, "gone": 1}
 _WALKING, _ENDED, _GIVEN_UP = "walking", "ended", "given up"
 
 
@@ -202,17 +203,32 @@ class Tables:
 
     # -- what changed
 
-    def since(self, source_id: str, *, after_us: int, limit: int) -> TableUpdate:
-        """The oldest `limit` changes after a stamp, those that changed last first."""
+    def since(self, source_id: str, *, after_us: int, limit: int, before_us: int | None = None) -> TableUpdate:
+        """The oldest `limit` changes after a stamp and below `before_us`, those that changed last first."""
         with self._client.start_session(causal_consistency=True) as session:
             head_us = self._clock.head_us(session)
-            stamps = {"$gt": after_us, "$lte": head_us}
-            found = self._rows.find({"source": source_id, "changed": stamps}, session=session)
-            rows = [_row(one) for one in found.sort("changed", ASCENDING).limit(limit + 1)]
+            high = head_us if before_us is None else min(head_us, before_us - 1)
+            rows = self._changed(source_id, after_us, high, limit + 1, ASCENDING, session)
         more = len(rows) > limit
         rows = rows[:limit]
-        cursor_us = rows[-1].changed_us if more else max(head_us, after_us)
+        cursor_us = rows[-1].changed_us if more else max(high, after_us)
         return TableUpdate(rows=tuple(reversed(rows)), head_us=head_us, cursor_us=cursor_us, more=more)
+
+    def newest(self, source_id: str, *, limit: int, before_us: int | None = None) -> TableUpdate:
+        """The rows that changed last, below `before_us`; the cursor is the head: what changes from now on is behind it."""
+        with self._client.start_session(causal_consistency=True) as session:
+            head_us = self._clock.head_us(session)
+            high = head_us if before_us is None else min(head_us, before_us - 1)
+            rows = self._changed(source_id, 0, high, limit + 1, DESCENDING, session)
+        more = len(rows) > limit
+        return TableUpdate(rows=tuple(rows[:limit]), head_us=head_us, cursor_us=high, more=more)
+
+    def _changed(
+        self, source_id: str, low: int, high: int, limit: int, order: int, session: ClientSession
+    ) -> list[Row]:
+        stamps = {"$gt": low, "$lte": high}
+        found = self._rows.find({"source": source_id, "changed": stamps}, _SHOWN, session=session)
+        return [_row(one) for one in found.sort("changed", order).limit(limit)]
 
 
 def row_id(source_id: str, key: str) -> str:
