@@ -10,9 +10,10 @@ import pytest
 from feedmirror.config import Settings
 from feedmirror.errors import Failure
 from feedmirror.fetch.connections import connections_of_this_process
-from feedmirror.models import Finished, Outcome, Run, Source
+from feedmirror.models import Finished, Outcome, Source
 from feedmirror.poll import Poller
 from feedmirror.storage import Storage
+from feedmirror.table import Run
 from tests.feed_server import Answer, FeedServer, Reply, Request
 
 LEASE_S = 60
@@ -91,7 +92,7 @@ class Mirror:
         return sorted((json.loads(one.text) for one in self.update() if not one.gone), key=json.dumps)
 
     def update(self, after_us: int = 0) -> list[Any]:
-        return list(self.storage.tables.since("t", after_us=after_us, limit=500).rows)
+        return list(self.storage.sheets.since("t", after_us=after_us, limit=500).rows)
 
     def head(self) -> int:
         return self.storage.clock.head_us()
@@ -101,7 +102,9 @@ class Mirror:
 
     @property
     def state(self) -> Run:
-        return self.storage.tables.begin("t", now=self.storage.sources.all()[0].looks.last_at)  # type: ignore[arg-type]
+        walking = self.storage.sheets.standing("t").walking
+        assert walking is not None
+        return walking
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
     clock      the one document that numbers new items and edits in commit order
     items      the stream: store what a page brings, give what came since
     groups     what each publisher's patience still allows; `ledger` reads it for showing
-    tables     the rows of paginated APIs, and the runs over them
+    tables     the rows of paginated APIs, and the runs over them; `sheets` reads them for showing, `history` is
+               what some of their numbers were
     tail       what is committed to the stream, as it is
     sources    what is watched, when it is due and how it fares; `watchlist` reads it for showing
     retention  removes what the sources no longer keep; `gaps` says how far
@@ -24,6 +25,7 @@ from feedmirror.storage.groups import Groups
 from feedmirror.storage.items import Items
 from feedmirror.storage.ledger import Ledger
 from feedmirror.storage.retention import Retention
+from feedmirror.storage.sheets import Sheets
 from feedmirror.storage.sources import Sources
 from feedmirror.storage.tables import Tables
 from feedmirror.storage.tail import Tail
@@ -43,6 +45,7 @@ class Storage:
         self.clock = Clock(database)
         self.items = Items(database, self.clock)
         self.tables = Tables(database, self.clock)
+        self.sheets = Sheets(database, self.clock)
         self.tail = Tail(database, self.clock)
         self.groups = Groups(database)
         self.ledger = Ledger(database)

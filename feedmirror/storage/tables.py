@@ -3,14 +3,14 @@
     begin    the run that is under way, or a new one
     store    one page of it, in one transaction: rows that are new or changed, which were seen, and where to go on
     end      after the last page: rows that the run has not seen are gone
-    since    what changed after a stamp
 
 A row that did not change is not written. That it was seen is noted by its page, so what a run costs does not depend on
-how many rows there are, and one that is broken off goes on at its page.
+how many rows there are, and one that is broken off goes on at its page. What the last complete run noted is kept: it is
+the order in which the API lists its rows. `sheets` reads all of it for showing.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from hashlib import sha224
 from itertools import islice
@@ -23,20 +23,26 @@ from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 
 from feedmirror.errors import StorageError
-from feedmirror.models import Row, RowText, Run, TableUpdate
-from feedmirror.storage.clock import Clock
+from feedmirror.storage.clock import Clock, stamp_us
+from feedmirror.storage.history import History
 from feedmirror.storage.indexes import have_index
+from feedmirror.table import Column, ColumnType, RowText, Run, extends, order_of, search_text, value_in
 
 _Document = dict[str, Any]
 
 # Everybody else waits while a transaction holds the clock; and rows may be large.
 _PORTION = 500
 
-
 # A run that was broken off goes on within a day: later, its first pages would be too old for one table with the last.
 _LONGEST_RUN = timedelta(days=1)
-_SHOWN = {"text": 1, "changed": 1, "gone": 1}
-_WALKING, _ENDED, _GIVEN_UP = "walking", "ended", "given up"
+# A page that somebody opens again after a month begins anew.
+_GONE_TOLD = timedelta(days=30)
+# Of a row that is not there.
+_NONE: tuple[None, int] = (None, 0)
+WALKING, _ENDED, _GIVEN_UP = "walking", "ended", "given up"
+
+
+_OF_RUN = (("source", ASCENDING), ("run", ASCENDING))
 
 
 class Superseded(StorageError):
@@ -51,32 +57,35 @@ class Tables:
         self._rows = database["rows"]
         self._runs = database["runs"]
         self._seen = database["seen"]
+        self._history = History(database)
         self._clock = clock
 
     def create_indexes(self) -> None:
         """One for every query made here."""
         have_index(self._rows, ("source", ASCENDING), ("changed", ASCENDING))
         have_index(self._rows, ("source", ASCENDING), ("gone", ASCENDING), ("_id", ASCENDING))
-        have_index(self._seen, ("source", ASCENDING), ("run", ASCENDING), ("at", ASCENDING), unique=True)
-        have_index(self._seen, ("source", ASCENDING), ("run", ASCENDING), ("digest", ASCENDING))
+        have_index(self._seen, *_OF_RUN, ("page", ASCENDING), ("part", ASCENDING), unique=True)
+        have_index(self._seen, *_OF_RUN, ("at", ASCENDING))
+        have_index(self._seen, *_OF_RUN, ("digest", ASCENDING))
 
     # -- runs
 
-    def begin(self, source_id: str, *, now: datetime) -> Run:
-        """The run that is under way, or a new one."""
-        known = self._runs.find_one({"_id": source_id})
-        if known and known["state"] == _WALKING and now - known["began_at"] < _LONGEST_RUN:
-            return _run(known)
-        number = known["number"] + 1 if known else 1
-        begun: _Document = {"number": number, "state": _WALKING, "began_at": now, "position": {}, "tries": 0}
-        counts = dict.fromkeys(("pages", "rows", "new", "changed"), 0)
-        self._runs.update_one({"_id": source_id}, {"$set": {**begun, **counts}}, upsert=True)
-        self._forget_seen(source_id, before=number)
-        return Run(source_id=source_id, number=number, began_at=now)
+    def begin(self, source_id: str, *, now: datetime, terms: str = "") -> Run:
+        """The run that is under way, or a new one; `terms`: what its addresses are made of, and no other run's."""
+        known = self._runs.find_one({"_id": source_id}) or {}
+        goes_on = known.get("state") == WALKING and known.get("terms") == terms
+        if goes_on and now - known["began_at"] < _LONGEST_RUN:
+            return run_of(known)
+        counts = dict.fromkeys(("pages", "rows", "new", "changed", "tries"), 0)
+        begun: _Document = {"number": known.get("number", 0) + 1, "state": WALKING, "began_at": now, "terms": terms}
+        begun |= {"position": {}, **counts}
+        self._runs.update_one({"_id": source_id}, {"$set": begun}, upsert=True)
+        self._forget_seen(source_id, keep=(known.get("listed"), begun["number"]))
+        return run_of({**known, "_id": source_id, **begun})
 
     def was_at(self, run: Run, position: Mapping[str, Any]) -> bool:
         """Whether this run has read the page at this position already."""
-        return self._seen.find_one({**_of(run), "at": _place(position, 0)}, {"_id": 1}) is not None
+        return self._seen.find_one({**_of(run), "at": _place(position)}, {"_id": 1}) is not None
 
     def tried(self, run: Run) -> Run:
         """Note that the page where the run is could not be had."""
@@ -89,25 +98,33 @@ class Tables:
 
     def _advance(self, run: Run, change: _Document, session: ClientSession | None = None) -> None:
         """Raises Superseded where the run is not where it was when this was begun."""
-        where = {"_id": run.source_id, "number": run.number, "state": _WALKING, "position": _kept(run.position)}
+        where = {"_id": run.source_id, "number": run.number, "state": WALKING, "position": _kept(run.position)}
         if not self._runs.update_one(where, {"$set": change}, session=session).matched_count:
             raise Superseded(f"another worker has gone on with {run.source_id}")
 
     # -- rows
 
-    def store(self, run: Run, rows: Mapping[str, RowText], position: Mapping[str, Any] | None) -> Run:
+    def store(
+        self,
+        run: Run,
+        rows: Mapping[str, RowText],
+        position: Mapping[str, Any] | None,
+        *,
+        columns: Sequence[Column] = (),
+    ) -> Run:
         """Store the page at the run's position; gives the run as it goes on, at `position`.
 
-        `rows`: each by its id. Raises Superseded.
+        `rows`: each by its id, in the order of the page. `columns`: those of the table, from now on. Raises Superseded.
         """
+        run = self._reshaped(run, columns)
         new = changed = 0
         pairs = list(rows.items())
         # an empty page is a page
-        for number, start in enumerate(range(0, len(pairs) or 1, _PORTION)):
+        for part, start in enumerate(range(0, len(pairs) or 1, _PORTION)):
             portion = dict(pairs[start : start + _PORTION])
             is_last = start + _PORTION >= len(pairs)
             known = self._known(portion)
-            to_write = {row_id: row for row_id, row in portion.items() if known.get(row_id) != row.digest}
+            to_write = {row_id: row for row_id, row in portion.items() if known.get(row_id, _NONE)[0] != row.digest}
             inserted = sum(row_id not in known for row_id in to_write)
             new, changed = new + inserted, changed + len(to_write) - inserted
             after = replace(
@@ -119,21 +136,42 @@ class Tables:
                 changed=run.changed + changed,
                 tries=0,
             )
-            self._write(run, to_write, list(portion), number, after if is_last else run)
+            self._history.note(run, to_write)
+            self._write(run, to_write, list(portion), part, after if is_last else run)
+            self._order_anew(
+                run,
+                {row_id: portion[row_id] for row_id, (digest, shape) in known.items() if shape != run.shape and digest},
+            )
         return after
+
+    def _reshaped(self, run: Run, columns: Sequence[Column]) -> Run:
+        """The run with these columns from now on."""
+        if tuple(columns) == run.columns:
+            return run
+        shape = run.shape if extends(columns, run.columns) else run.shape + 1
+        self._advance(run, {"columns": [_column_document(column) for column in columns], "shape": shape})
+        return replace(run, columns=tuple(columns), shape=shape)
 
     def shows_again(self, run: Run, rows: Iterable[str]) -> bool:
         """Whether a page of this run had these very rows."""
         return self._seen.find_one({**_of(run), "digest": _digest_of_ids(rows)}, {"_id": 1}) is not None
 
-    def _known(self, ids: Iterable[str]) -> dict[str, bytes | None]:
-        """The digest of what is stored of these rows; None of one that is gone."""
-        found = self._rows.find({"_id": {"$in": list(ids)}}, {"digest": 1, "gone": 1})
-        return {row["_id"]: None if row["gone"] else row["digest"] for row in found}
+    def _known(self, ids: Iterable[str]) -> dict[str, tuple[bytes | None, int]]:
+        """Of what is stored of these rows the digest, None of one that is gone, and the shape that it is ordered by."""
+        found = self._rows.find({"_id": {"$in": list(ids)}}, {"digest": 1, "gone": 1, "shape": 1})
+        return {row["_id"]: (None if row["gone"] else row["digest"], row["shape"]) for row in found}
 
-    def _write(self, run: Run, rows: Mapping[str, RowText], seen: Sequence[str], number: int, after: Run) -> None:
-        note = {**_of(run), "at": _place(run.position or {}, number)}
-        content = {"ids": list(seen), "digest": _digest_of_ids(seen)}
+    def _order_anew(self, run: Run, rows: Mapping[str, RowText]) -> None:
+        """Order rows that did not change by other columns than before: nothing that anybody has to be told of."""
+        if rows:
+            places = {row_id: {"shape": run.shape, **_place_in_columns(run, row)} for row_id, row in rows.items()}
+            self._rows.bulk_write(
+                [UpdateOne({"_id": row_id}, {"$set": place}) for row_id, place in places.items()], ordered=False
+            )
+
+    def _write(self, run: Run, rows: Mapping[str, RowText], seen: Sequence[str], part: int, after: Run) -> None:
+        note = {**_of(run), "page": run.pages, "part": part}
+        content = {"at": _place(run.position or {}), "ids": list(seen), "digest": _digest_of_ids(seen)}
 
         def write(session: ClientSession) -> None:
             self._advance(run, _progress(after), session)
@@ -142,9 +180,7 @@ class Tables:
                 # behind whatever may fail: others wait from here on
                 tick = self._clock.advance(len(rows), session)
                 stamps = range(tick.first_us, tick.head_us + 1)
-                documents = [
-                    _document(run.source_id, *row, stamp) for row, stamp in zip(rows.items(), stamps, strict=True)
-                ]
+                documents = [_document(run, *row, stamp) for row, stamp in zip(rows.items(), stamps, strict=True)]
                 self._rows.bulk_write(
                     [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in documents], session=session
                 )
@@ -152,34 +188,54 @@ class Tables:
 
         self._within(write)
 
-    def end(self, run: Run, *, now: datetime) -> int:
-        """End a run that has seen every page: what it has not seen is gone. Gives how many rows that were."""
+    def end(self, run: Run, *, now: datetime, gone_told: timedelta = _GONE_TOLD) -> int:
+        """End a run that has seen every page: what it has not seen is gone. Gives how many rows that were.
+
+        `gone_told`: for how long anybody is told that a row is gone.
+        """
+        seen_before: list[str] = []
         gone = 0
-        for ids in _portions(self._unseen(run)):
+        for ids in _portions(self._unseen(run, seen_before)):
             self._within(lambda session, ids=ids: self._mark_gone(run, ids, session))  # type: ignore[misc]
             gone += len(ids)
-        counts = {"rows": run.rows, "new": run.new, "changed": run.changed, "gone": gone, "pages": run.pages}
-        last = {"began_at": run.began_at, "ended_at": now, **counts}
-        self._advance(run, {"state": _ENDED, "last": last})
-        self._forget_seen(run.source_id, before=run.number + 1)
+        self._list_once(run, seen_before)
+        counts = {"rows": run.rows - len(seen_before), "new": run.new, "changed": run.changed, "gone": gone}
+        last = {"began_at": run.began_at, "ended_at": now, "pages": run.pages, **counts}
+        self._advance(run, {"state": _ENDED, "listed": run.number, "last": last, "why": None})
+        self._forget_seen(run.source_id, keep=(run.number,))
+        self._forget_gone(run.source_id, before_us=stamp_us(now - gone_told))
         return gone
 
-    def _unseen(self, run: Run) -> Iterator[str]:
-        """The rows that are there and that the run has not seen, by merging two sorted lists: both may be long."""
+    def _unseen(self, run: Run, seen_before: list[str]) -> Iterator[str]:
+        """The rows that are there and that the run has not seen, by merging two sorted lists: both may be long.
+
+        Notes each row that came again on a later page in `seen_before`.
+        """
         there = self._rows.find({"source": run.source_id, "gone": False}, {"_id": 1}).sort("_id", ASCENDING)
         stages: list[_Document] = [
             {"$match": _of(run)},
+            {"$project": {"ids": 1}},
             {"$unwind": "$ids"},
             {"$sort": {"ids": 1}},
-            {"$project": {"ids": 1}},
         ]
-        seen = (one["ids"] for one in self._seen.aggregate(stages, allowDiskUse=True))
+        seen = _noting_repeated((one["ids"] for one in self._seen.aggregate(stages, allowDiskUse=True)), seen_before)
         last = next(seen, None)
         for row in there:
             while last is not None and last < row["_id"]:
                 last = next(seen, None)
             if last != row["_id"]:
                 yield row["_id"]
+        for _ in seen:  # to its end: there may be others that came again
+            continue
+
+    def _list_once(self, run: Run, ids: Sequence[str]) -> None:
+        """Rows that moved between two pages while these were read are listed where they were seen last."""
+        for row_id in dict.fromkeys(ids):
+            places = self._seen.find({**_of(run), "ids": row_id}, {"_id": 1}).sort(
+                [("page", DESCENDING), ("part", DESCENDING)]
+            )
+            former = [place["_id"] for place in places][1:]
+            self._seen.update_many({"_id": {"$in": former}}, {"$pull": {"ids": row_id}})
 
     def _mark_gone(self, run: Run, ids: Sequence[str], session: ClientSession) -> None:
         self._advance(run, {"tries": 0}, session)
@@ -194,41 +250,23 @@ class Tables:
         )
         self._clock.publish(tick, session)
 
-    def _forget_seen(self, source_id: str, *, before: int) -> None:
-        self._seen.delete_many({"source": source_id, "run": {"$lt": before}})
+    def _forget_seen(self, source_id: str, *, keep: Sequence[int | None]) -> None:
+        self._seen.delete_many({"source": source_id, "run": {"$nin": list(keep)}})
+
+    def _forget_gone(self, source_id: str, *, before_us: int) -> None:
+        """Forget rows that went before this stamp; whoever asks from before it is told of the gap."""
+        forgotten = {"source": source_id, "changed": {"$lt": before_us}, "gone": True}
+        while found := list(self._rows.find(forgotten, {"changed": 1}).sort("changed", ASCENDING).limit(_PORTION)):
+            gap = {"$max": {"gap": found[-1]["changed"]}}
+            # before the rows: who reads both reads the rows first
+            self._runs.update_one({"_id": source_id}, gap)
+            ids = [row["_id"] for row in found]
+            self._rows.delete_many({"_id": {"$in": ids}, **forgotten})
+            self._history.forget(ids)
 
     def _within(self, write: Callable[[ClientSession], None]) -> None:
         with self._client.start_session() as session:
             session.with_transaction(write, read_concern=ReadConcern("snapshot"))
-
-    # -- what changed
-
-    def since(self, source_id: str, *, after_us: int, limit: int, before_us: int | None = None) -> TableUpdate:
-        """The oldest `limit` changes after a stamp and below `before_us`, those that changed last first."""
-        with self._client.start_session(causal_consistency=True) as session:
-            head_us = self._clock.head_us(session)
-            high = head_us if before_us is None else min(head_us, before_us - 1)
-            rows = self._changed(source_id, after_us, high, limit + 1, ASCENDING, session)
-        more = len(rows) > limit
-        rows = rows[:limit]
-        cursor_us = rows[-1].changed_us if more else max(high, after_us)
-        return TableUpdate(rows=tuple(reversed(rows)), head_us=head_us, cursor_us=cursor_us, more=more)
-
-    def newest(self, source_id: str, *, limit: int, before_us: int | None = None) -> TableUpdate:
-        """The rows that changed last, below `before_us`; the cursor is the head: what changes from now on is behind it."""
-        with self._client.start_session(causal_consistency=True) as session:
-            head_us = self._clock.head_us(session)
-            high = head_us if before_us is None else min(head_us, before_us - 1)
-            rows = self._changed(source_id, 0, high, limit + 1, DESCENDING, session)
-        more = len(rows) > limit
-        return TableUpdate(rows=tuple(rows[:limit]), head_us=head_us, cursor_us=high, more=more)
-
-    def _changed(
-        self, source_id: str, low: int, high: int, limit: int, order: int, session: ClientSession
-    ) -> list[Row]:
-        stamps = {"$gt": low, "$lte": high}
-        found = self._rows.find({"source": source_id, "changed": stamps}, _SHOWN, session=session)
-        return [_row(one) for one in found.sort("changed", order).limit(limit)]
 
 
 def row_id(source_id: str, key: str) -> str:
@@ -245,24 +283,37 @@ def _of(run: Run) -> _Document:
     return {"source": run.source_id, "run": run.number}
 
 
-def _place(position: Mapping[str, Any], number: int) -> str:
-    """A position and a part of its page, as text: addresses may be long, and what is in an index may not."""
-    return f"{sha224(repr(sorted(position.items())).encode()).hexdigest()}-{number}"
+def _place(position: Mapping[str, Any]) -> str:
+    """A position as text: addresses may be long, and what is in an index may not."""
+    return sha224(repr(sorted(position.items())).encode()).hexdigest()
 
 
 def _digest_of_ids(ids: Iterable[str]) -> str:
     return sha224("\0".join(sorted(ids)).encode()).hexdigest()
 
 
-def _document(source_id: str, row_id: str, row: RowText, stamp: int) -> _Document:
-    content = {"text": row.text, "digest": row.digest}
-    return {"_id": row_id, "source": source_id, **content, "changed": Int64(stamp), "gone": False}
+def _noting_repeated(ids: Iterable[str], repeated: list[str]) -> Iterator[str]:
+    """Sorted ids, each once; those that come again are noted."""
+    last = None
+    for one in ids:
+        if one == last:
+            repeated.append(one)
+        else:
+            yield one
+        last = one
 
 
-def _row(document: _Document) -> Row:
-    return Row(
-        id=document["_id"], text=document["text"], changed_us=int(document["changed"]), gone=bool(document["gone"])
-    )
+def _document(run: Run, row_id: str, row: RowText, stamp: int) -> _Document:
+    place = {"source": run.source_id, "changed": Int64(stamp), "gone": False, "shape": run.shape}
+    # what is searched and sorted by stands before the text, which may be long
+    return {"_id": row_id, **place, **_place_in_columns(run, row), "digest": row.digest, "text": row.text}
+
+
+def _place_in_columns(run: Run, row: RowText) -> _Document:
+    """What the row is ordered and found by: its values by their columns' numbers, and its words."""
+    values = [value_in(row.value, column) for column in run.columns]
+    order = {str(number): key for number, value in enumerate(values) if (key := order_of(value)) is not None}
+    return {"order": order, "search": search_text(values)}
 
 
 def _progress(run: Run) -> _Document:
@@ -274,12 +325,32 @@ def _kept(position: Mapping[str, Any] | None) -> _Document | None:
     return None if position is None else dict(position)
 
 
-def _run(document: _Document) -> Run:
+def _column_document(column: Column) -> _Document:
+    return {**asdict(column), "path": list(column.path)}
+
+
+def columns_of(document: Mapping[str, Any]) -> tuple[Column, ...]:
+    """The columns of a table, from the document of its runs."""
+    return tuple(
+        Column(
+            path=tuple(column["path"]),
+            title=column["title"],
+            type=ColumnType(column["type"]) if column["type"] else None,
+            history_s=column["history_s"],
+        )
+        for column in document.get("columns", ())
+    )
+
+
+def run_of(document: Mapping[str, Any]) -> Run:
+    """The run that is under way, from the document of a table's runs."""
     counts = {name: document[name] for name in ("pages", "rows", "new", "changed", "tries")}
     return Run(
         source_id=document["_id"],
         number=document["number"],
         began_at=document["began_at"],
         position=document["position"],
+        columns=columns_of(document),
+        shape=document.get("shape", 0),
         **counts,
     )

@@ -14,7 +14,8 @@ from typing import Any
 
 from feedmirror.errors import ParseError
 from feedmirror.models import Document
-from feedmirror.poll.api.options import Path
+from feedmirror.table.models import Path
+from feedmirror.table.values import member
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -64,15 +65,6 @@ class Answer:
     def member(self, path: Path) -> Any:
         """What stands at this path; None where there is nothing."""
         return member(self.value, path)
-
-
-def member(value: Any, path: Path) -> Any:
-    """What stands at a path within a value; None where there is nothing."""
-    for name in path:
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(name)
-    return value
 
 
 def decoded(document: Document) -> Decoded:

@@ -11,19 +11,18 @@ from feedmirror import checks
 from feedmirror.checks import Check
 from feedmirror.config import duration_s
 from feedmirror.errors import Failure, FetchError
+from feedmirror.table.columns import titled
+from feedmirror.table.models import Column, ColumnType, Path
 
 # As long as a page takes to read for the publisher's own users, and no more than most keep a result open.
 _DELAY_LIMITS_S = (0.0, 3600.0)
-_HISTORY_LIMITS_S = (60.0, 3660 * 86400.0)
+_HISTORY_LIMITS_S = (3600.0, 3660 * 86400.0)
 # A number that no table reaches before somebody wonders why.
 MOST_PAGES = 100_000
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 # What HTTP itself or our fetching decides.
 _NOT_OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding"})
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-
-Path = tuple[str, ...]
-"""Names of members, from the outermost inwards."""
 
 
 class Paging(StrEnum):
@@ -36,27 +35,6 @@ class Paging(StrEnum):
     OFFSET = "offset"
 
 
-class ColumnType(StrEnum):
-    """What a column's values are shown as."""
-
-    TEXT = "text"
-    NUMBER = "number"
-    MONEY = "money"
-    PERCENT = "percent"
-    TIME = "time"
-    LINK = "link"
-    IMAGE = "image"
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of a table: where its value stands in a row, what it is called, and as what it is shown."""
-
-    path: Path
-    title: str
-    type: ColumnType | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiOptions:
     """A paginated API as the sources file describes it.
@@ -64,7 +42,7 @@ class ApiOptions:
     `items`: where the list stands in an answer; () is the answer itself. `key`: what tells one row from another; ()
     means the whole row. `columns` (): what the first page shows. `parameter` is the name of the one that paging sets,
     `field` where the answer has the next URL or cursor, `hosts` those that a next URL may lead to besides the source's
-    own. `history_s` None: none is kept.
+    own. `history_s`: for how long the numbers of every column are kept; None: only where a column says so.
     """
 
     params: Mapping[str, str] = field(default_factory=dict)
@@ -100,7 +78,7 @@ class ApiOptions:
             headers=dict(given.get("headers", {})),
             items=path_of(given.get("items", "")),
             key=tuple(path_of(one) for one in ([keys] if isinstance(keys, str) else keys)),
-            columns=tuple(_column(one) for one in given.get("columns", ())),
+            columns=tuple(_column(one, given.get("history")) for one in given.get("columns", ())),
             delay_s=duration_s(given["delay"]) if "delay" in given else 0,
             max_pages=given.get("max_pages"),
             paging=paging,
@@ -130,11 +108,15 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _column(given: str | Mapping[str, str]) -> Column:
-    if isinstance(given, str):
-        return Column(path_of(given), given)
-    kind = ColumnType(given["type"]) if "type" in given else None
-    return Column(path_of(given["name"]), given.get("title", given["name"]), kind)
+def _column(given: str | Mapping[str, str], history: str | None) -> Column:
+    described = {"name": given} if isinstance(given, str) else given
+    history = described.get("history", history)
+    return Column(
+        path=path_of(described["name"]),
+        title=described.get("title", titled(path_of(described["name"]))),
+        type=ColumnType(described["type"]) if "type" in described else None,
+        history_s=None if history is None else duration_s(history),
+    )
 
 
 def _from_environment(match: re.Match[str]) -> str:
@@ -185,8 +167,10 @@ def _columns(value: object) -> str | None:
         return what
     for one in value:
         if isinstance(one, dict):
-            if set(one) - {"name", "title", "type"} or not isinstance(one.get("title", ""), str):
+            if set(one) - {"name", "title", "type", "history"} or not isinstance(one.get("title", ""), str):
                 return what
+            if "history" in one and (mistake := _history(one["history"])):
+                return f"have a history, which {mistake}"
             if one.get("type", "text") not in list(ColumnType):
                 return f"have types, which are: {', '.join(ColumnType)}"
         if _path(one.get("name") if isinstance(one, dict) else one):
@@ -203,6 +187,9 @@ def _duration(low: float, high: float, words: str) -> Check:
         return None if usable else f"must be a time in quotes {words}"
 
     return check
+
+
+_history = _duration(*_HISTORY_LIMITS_S, 'from "1h" to "3660d", such as "7d"')
 
 
 def _max_pages(value: object) -> str | None:
@@ -244,7 +231,7 @@ KEYS: dict[str, Check] = {
     "cursor": _cursor,
     "offset": checks.name,
     "hosts": _hosts,
-    "history": _duration(*_HISTORY_LIMITS_S, 'from "1m" to "3660d", such as "7d"'),
+    "history": _history,
 }
 
 # Which kind of paging a key belongs to.
@@ -264,3 +251,8 @@ def mistakes(table: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             yield key, f'{key!r} goes with paging = "{paging}"'
     if table.get("paging") == Paging.CURSOR and "cursor" not in table:
         yield "paging", 'paging = "cursor" needs to know where the cursor stands: cursor = "meta.next"'
+    if "keep_items" in table:
+        yield (
+            "keep_items",
+            "'keep_items' is for feeds: a table has the rows that its API lists; 'keep' is for those gone",
+        )

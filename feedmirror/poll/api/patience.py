@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from feedmirror.errors import Failure, FetchError
-from feedmirror.poll.api.answer import member
+from feedmirror.table.values import member
 
 # Quandl's codes for its limits: a day's, a short time's, and those of a kind of account.
 _QUANDL_LIMITS = frozenset({"QELx01", "QELx02", "QELx03", "QELx04", "QELx05", "QELx06", "QELx07"})

@@ -9,16 +9,19 @@ import json
 import logging
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import timedelta
+from hashlib import sha224
 
 from feedmirror.errors import Failure, FetchError, ParseError
-from feedmirror.models import Outcome, RowText
+from feedmirror.models import Outcome, Source
 from feedmirror.poll.api import paging, patience
-from feedmirror.poll.api.answer import Answer, NotJson, RawRow, decoded, member
+from feedmirror.poll.api.answer import Answer, NotJson, RawRow, decoded
 from feedmirror.poll.api.options import MOST_PAGES, ApiOptions
 from feedmirror.poll.visit import Visit
 from feedmirror.storage.tables import row_id
+from feedmirror.table import Column, RowText, extended, extends, member
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +54,7 @@ class _Walk:
         self._source = visit.source
         self._options = ApiOptions.of(visit.source.options)
         self._tables = visit.storage.tables
-        self._run = self._before = self._tables.begin(visit.source.id, now=visit.began_at)
+        self._run = self._before = self._tables.begin(visit.source.id, now=visit.began_at, terms=_terms(visit.source))
         self._notices: list[str] = []
 
     def go_on(self) -> Outcome:
@@ -89,9 +92,20 @@ class _Walk:
         following = paging.following(document.url, options, position, answer)
         rows = self._identified(answer)
         following = self._checked(following, position, rows)
-        self._run = self._tables.store(self._run, rows, following)
+        self._run = self._tables.store(self._run, rows, following, columns=self._columns(rows.values()))
         log.debug("%s: page %d: %d rows", source.name, self._run.pages, len(rows))
         return max(options.delay_s, patience.asked_to_wait(answer.value) or 0)
+
+    def _columns(self, rows: Iterable[RowText]) -> tuple[Column, ...]:
+        """The columns of the table: those that the operator names, or else what the run's first page shows."""
+        run, options = self._run, self._options
+        values = [row.value for row in rows]
+        if options.columns:
+            are_same = [column.name for column in run.columns] == [column.name for column in options.columns]
+            known = run.columns if are_same and extends(run.columns, options.columns) else options.columns
+            return extended(known, values, new=False)
+        columns = extended(run.columns, values, new=run.pages == 0)
+        return tuple(replace(column, history_s=options.history_s) for column in columns)
 
     def _checked(
         self, following: paging.Position | None, position: paging.Position, rows: Mapping[str, RowText]
@@ -123,7 +137,7 @@ class _Walk:
                 continue
             name = row_id(self._source.id, key)
             twice += name in rows
-            rows[name] = RowText(row.text, row.digest)
+            rows[name] = RowText(row.text, row.digest, row.value)
         if without:
             self._note(f"rows without {self._key_words}: not kept")
         if twice:
@@ -170,7 +184,9 @@ class _Walk:
         )
 
     def _ended(self) -> Outcome:
-        gone = self._tables.end(self._run, now=self._visit.now())
+        keep_s = self._source.keep_s
+        told = {} if keep_s is None else {"gone_told": timedelta(seconds=keep_s)}
+        gone = self._tables.end(self._run, now=self._visit.now(), **told)
         log.debug("%s: %d rows on %d pages, %d are gone", self._source.name, self._run.rows, self._run.pages, gone)
         passed = self._visit.began_at - self._run.began_at
         brought = self._brought()
@@ -184,3 +200,11 @@ class _Walk:
             identity=_BY_KEY,
             notices=tuple(self._notices),
         )
+
+
+def _terms(source: Source) -> str:
+    """What the addresses of a run are made of, in short: with other parameters its pages are others."""
+    asked = {
+        name: source.options.get(name) for name in ("params", "paging", "page", "offset", "cursor", "next", "items")
+    }
+    return sha224(json.dumps([source.url, asked], sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,85 @@
+"""Which columns a table has, where the operator does not say it: what its rows show, in the order in which they do.
+
+Columns only ever come on; one whose rows have all been empty gets its type with the first value.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from feedmirror.table.models import Column, ColumnType, Path
+from feedmirror.table.values import member, moment_of, number_of
+
+# Nobody reads more across; what is not shown is in the JSON and in what is exported.
+MOST_COLUMNS = 60
+# An object within a row gets a column for each member; one within that is shown as it is.
+_DEEPEST = 2
+_LOOKED_AT = 50
+
+_IDENTIFIERS = re.compile(r"(?:^|_)(?:id|ids|number|no|year|zip|phone|rank|code)$|(?<=[a-z])(?:Id|Number|Year|Code)$")
+_TIMES = re.compile(
+    r"(?:^|_)(?:date|time|timestamp|at|on|created|updated|modified|published)$|(?<=[a-z])(?:Date|Time|At)$"
+)
+_PERCENTS = re.compile(r"percent|pct", re.IGNORECASE)
+_IMAGES = re.compile(r"image|icon|logo|avatar|thumb|picture|photo", re.IGNORECASE)
+_PICTURE = re.compile(r"https?://[^?#]+\.(?:png|jpe?g|gif|svg|webp|avif|ico)(?:[?#].*)?", re.IGNORECASE)
+_ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
+
+
+def extended(known: Sequence[Column], rows: Iterable[Any], *, new: bool) -> tuple[Column, ...]:
+    """The columns, with the types that these rows tell; and, if `new` ones are wanted, with those that they add."""
+    sample = [row for _, row in zip(range(_LOOKED_AT), rows, strict=False)]
+    columns = [column if column.type else replace(column, type=_type(column.path, sample)) for column in known]
+    if new:
+        there = {column.path for column in columns}
+        paths = dict.fromkeys(path for row in sample for path in _paths(row))
+        added = (Column(path, titled(path), _type(path, sample)) for path in paths if path not in there)
+        columns += [column for _, column in zip(range(MOST_COLUMNS - len(columns)), added, strict=False)]
+    return tuple(columns)
+
+
+def extends(columns: Sequence[Column], former: Sequence[Column]) -> bool:
+    """Whether what a row is ordered by in the `former` columns still holds: they are the first of these."""
+    pairs = list(zip(columns, former, strict=False))
+    return len(pairs) == len(former) and all(
+        one.path == other.path and one.history_s == other.history_s and other.type in (None, one.type)
+        for one, other in pairs
+    )
+
+
+def _paths(value: Any, above: Path = ()) -> Iterator[Path]:
+    if isinstance(value, Mapping) and value and len(above) < _DEEPEST:
+        for name, inner in value.items():
+            if name:
+                yield from _paths(inner, (*above, name))
+    else:
+        yield above or ("",)
+
+
+def titled(path: Path) -> str:
+    """A name as one writes it: "market_cap" is "Market cap"."""
+    words = " ".join(re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", " ", re.sub(r"[_\-]+", " ", name)) for name in path).strip()
+    return words[:1].upper() + words[1:] or "Value"
+
+
+def _type(path: Path, rows: Sequence[Any]) -> ColumnType | None:
+    """What the values at this path are, by the first that is there, and by what it is called."""
+    values = [value for row in rows if (value := member(row, path)) not in (None, "", [], {})]
+    if not values:
+        return None
+    name = path[-1]
+    if all(isinstance(value, str) and _ADDRESS.fullmatch(value) for value in values):
+        is_image = bool(_IMAGES.search(name)) or all(_PICTURE.fullmatch(value) for value in values)
+        return ColumnType.IMAGE if is_image else ColumnType.LINK
+    if all(isinstance(value, str) and len(value) >= 10 and moment_of(value) for value in values):
+        return ColumnType.TIME
+    are_numbers = all(isinstance(value, int | float | Decimal) and not isinstance(value, bool) for value in values)
+    if are_numbers and _TIMES.search(name) and all(moment_of(value) for value in values):
+        return ColumnType.TIME
+    if are_numbers and not _IDENTIFIERS.search(name):
+        return ColumnType.PERCENT if _PERCENTS.search(name) else ColumnType.NUMBER
+    if all(isinstance(value, str) and "." in value and number_of(value) is not None for value in values):
+        return ColumnType.PERCENT if _PERCENTS.search(name) else ColumnType.NUMBER  # money that must not be rounded
+    return ColumnType.TEXT

@@ -1,0 +1,100 @@
+"""What a row says in a column.
+
+Numbers stay what they are: a Decimal where a float would round, an int of any length. What is not of its column's type
+is given as it is, and shown as text.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from feedmirror.table.models import Column, ColumnType, Path, Sortable
+
+Value = str | int | Decimal | bool | datetime | None
+
+# What is sorted by, and found by, has an end: a row may hold a book.
+_ORDER_LENGTH = 100
+_SEARCH_LENGTH = 2_000
+_LARGEST_INT = 2**63 - 1
+
+_NUMBER = re.compile(r"[+-]?(?:\d{1,400}(?:\.\d{0,400})?|\.\d{1,400})(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Seconds, milliseconds and microseconds since the epoch of any year from 1973 to 5138 do not overlap.
+_UNITS_S = ((1e8, 1e11, 1), (1e11, 1e14, 1e-3), (1e14, 1e17, 1e-6))
+
+
+def loaded(text: str) -> Any:
+    """The value of a row's JSON, with every digit of its numbers."""
+    return json.loads(text, parse_float=Decimal)
+
+
+def member(value: Any, path: Path) -> Any:
+    """What stands at a path within a value; None where there is nothing. "" is the value itself."""
+    for name in path:
+        if not isinstance(value, Mapping):
+            return None if name else value
+        value = value.get(name)
+    return value
+
+
+def value_in(row: Any, column: Column) -> Value:
+    """What the row says in this column; None if nothing. Lists and objects are their JSON, on one line."""
+    found = member(row, column.path)
+    if isinstance(found, dict | list):
+        return json.dumps(found, ensure_ascii=False, default=str) if found else None
+    if isinstance(found, float):  # of a row that was not loaded with its digits
+        found = Decimal(repr(found))
+    if found is None or found == "":
+        return None
+    if column.type is not None and column.type.is_numeric and isinstance(found, str):
+        return number_of(found) or found
+    if column.type is ColumnType.TIME:
+        return moment_of(found) or found
+    return found  # type: ignore[no-any-return]
+
+
+def number_of(text: str) -> Decimal | None:
+    """The number that this text is; None if it is none."""
+    stripped = text.strip()
+    return Decimal(stripped) if _NUMBER.fullmatch(stripped) else None
+
+
+def moment_of(value: Any) -> datetime | None:
+    """The moment that this is: ISO 8601, or a number that counts from the epoch. Without a zone it is UTC."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | Decimal):
+        seconds = next((float(value) * unit for low, high, unit in _UNITS_S if low <= value < high), None)
+        return None if seconds is None else _EPOCH + timedelta(seconds=seconds)
+    if not isinstance(value, str) or len(value) > 40:
+        return None
+    try:
+        moment = datetime.fromisoformat(value.strip())
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def order_of(value: Value) -> Sortable:
+    """What a value is ordered by, as the database can hold it: texts without regard to capitals."""
+    if isinstance(value, str):
+        return value[:_ORDER_LENGTH].casefold().replace("\0", "").encode(errors="replace").decode()
+    if isinstance(value, Decimal) or (isinstance(value, int) and abs(value) > _LARGEST_INT):
+        return _float(value)
+    return value
+
+
+def _float(value: Decimal | int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
+def search_text(values: Iterable[Value]) -> str:
+    """What a row is found by: what it says, without regard to capitals, a line a column."""
+    texts = (str(value).casefold() for value in values if value is not None and not isinstance(value, bool | datetime))
+    return "\n".join(texts)[:_SEARCH_LENGTH].replace("\0", "").encode(errors="replace").decode()
