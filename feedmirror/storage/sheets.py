@@ -37,23 +37,18 @@ class Sheets:
         self._history = History(database)
         self._clock = clock
 
+    def has(self, source_id: str) -> bool:
+        """Whether there ever was a run that brought rows of this source."""
+        return self._runs.find_one({"_id": source_id}, {"_id": 1}) is not None
+
     def standing(self, source_id: str) -> Standing:
         """How a table stands; one of which nothing is known has no columns and no rows."""
         document = self._runs.find_one({"_id": source_id})
-        if document is None:
-            return Standing(source_id=source_id)
-        last: _Document = document.get("last") or {}
-        walking = run_of(document) if document["state"] == WALKING else None
-        return Standing(
-            source_id=source_id,
-            columns=columns_of(document),
-            shape=document.get("shape", 0),
-            rows=last["rows"] if last else document["rows"],
-            complete_from=last.get("began_at"),
-            complete_at=last.get("ended_at"),
-            walking=walking,
-            why=document.get("why"),
-        )
+        return Standing(source_id=source_id) if document is None else _standing(document)
+
+    def standings(self, *, limit: int) -> list[Standing]:
+        """How the first `limit` tables stand, by their sources' ids."""
+        return [_standing(document) for document in self._runs.find().sort("_id", ASCENDING).limit(limit)]
 
     # -- some rows at a time
 
@@ -207,6 +202,20 @@ def _behind(field: str, direction: int, value: Any, row_id: str) -> _Document:
     literal = {"$literal": value}
     further = {"$lt" if direction == DESCENDING else "$gt": [field, literal]}
     return {"$or": [further, {"$and": [{"$eq": [field, literal]}, {"$gt": ["$_id", row_id]}]}]}
+
+
+def _standing(document: _Document) -> Standing:
+    last: _Document = document.get("last") or {}
+    return Standing(
+        source_id=document["_id"],
+        columns=columns_of(document),
+        shape=document.get("shape", 0),
+        rows=last["rows"] if last else document["rows"],
+        complete_from=last.get("began_at"),
+        complete_at=last.get("ended_at"),
+        walking=run_of(document) if document["state"] == WALKING else None,
+        why=document.get("why"),
+    )
 
 
 def _row(document: _Document) -> Row:

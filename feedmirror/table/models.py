@@ -142,3 +142,8 @@ class Standing:
     complete_at: datetime | None = None
     walking: Run | None = None
     why: str | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there ever was a run."""
+        return self.walking is not None or self.complete_at is not None or self.why is not None or bool(self.columns)

@@ -1,7 +1,7 @@
 """The tree of addresses as a CherryPy application.
 
-A request goes: UpdateFirst -> WithHeaders -> CherryPy -> Address -> a function from parameters to an Answer; one of
-/update no further than its first step. Methods, errors and unknown addresses are answered here; everything else about
+A request goes: PollsFirst -> WithHeaders -> CherryPy -> Address -> a function from parameters to an Answer; a poll no
+further than its first step. Methods, errors and unknown addresses are answered here; everything else about
 an answer is the function's business, and none of those functions knows CherryPy.
 """
 
@@ -16,10 +16,11 @@ import cherrypy
 from feedmirror.web import groups, sources, window_standing
 from feedmirror.web.answer import Answer, json_error
 from feedmirror.web.assets import Assets
-from feedmirror.web.direct import UpdateFirst
+from feedmirror.web.direct import PollsFirst
 from feedmirror.web.headers import WithHeaders
 from feedmirror.web.pages import Pages
 from feedmirror.web.query import Parameters, parameters
+from feedmirror.web.table_update import TableUpdates
 from feedmirror.web.update import Updates
 
 if TYPE_CHECKING:
@@ -51,8 +52,12 @@ def make_app(
     config = {"/": {"tools.allow.on": True, "tools.allow.methods": ["GET", "HEAD"]}}
     app = cherrypy.Application(root, script_name="", config=config)
     app.request_class = Request
-    updates = Updates(storage_factory, follower)
-    app.wsgiapp.pipeline[:0] = [("update", partial(UpdateFirst, updates=updates)), ("headers", WithHeaders)]
+    polls = partial(
+        PollsFirst,
+        updates=Updates(storage_factory, follower),
+        table_updates=TableUpdates(storage_factory, follower),
+    )
+    app.wsgiapp.pipeline[:0] = [("polls", polls), ("headers", WithHeaders)]
     return app
 
 
@@ -92,6 +97,23 @@ class Address:
         if below:
             return respond(not_found(self._problem))
         return respond(self._endpoint(parameters(query_string()), self._open_storage))
+
+
+class Tables:
+    """The list of the tables, and below it each of them by its source's id."""
+
+    exposed = True
+
+    def __init__(self, open_storage: "OpenStorage", pages: Pages):
+        self._open_storage = open_storage
+        self._pages = pages
+
+    def __call__(self, *below: str) -> bytes:
+        if len(below) > 1:
+            return respond(not_found(self._pages.error))
+        if not below:
+            return respond(self._pages.tables(self._open_storage))
+        return respond(self._pages.table(below[0], parameters(query_string()), self._open_storage))
 
 
 class Unknown:
@@ -139,6 +161,7 @@ class Root:
     def __init__(self, open_storage: "OpenStorage", follower: "Follower | None", assets: Assets, pages: Pages):
         self.index = Address(pages.index, open_storage, pages.error)
         self.sources = Address(pages.sources, open_storage, pages.error)
+        self.tables = Tables(open_storage, pages)
         self.update = Unknown(json_error)  # below it there is nothing; itself never comes here
         self.api = Api(open_storage, follower)
         self.static = Static(assets, pages.error)

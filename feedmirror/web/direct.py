@@ -1,18 +1,20 @@
-"""GET /update past the framework: CherryPy's dispatcher takes longer than the answer.
+"""Polls past the framework: CherryPy's dispatcher takes longer than the answer.
 
 Stands in the WSGI pipeline in front of everything else, so whatever server carries the application carries this.
 """
 
 import logging
+import re
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from email.utils import formatdate
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from feedmirror.web.answer import Answer, json_error
 from feedmirror.web.headers import FOR_DATA
+from feedmirror.web.table_update import TableUpdates
 from feedmirror.web.update import Updates
 
 if TYPE_CHECKING:
@@ -21,34 +23,48 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PATHS = frozenset({"/update", "/update/"})
+_TABLE = re.compile(r"/tables/([^/]+)/update/?")
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
-class UpdateFirst:
+class PollsFirst:
     """A WSGI callable that answers polls itself, and hands everything else to another."""
 
-    def __init__(self, application: "WSGIApplication", updates: Updates):
+    def __init__(self, application: "WSGIApplication", updates: Updates, table_updates: TableUpdates):
         self._application = application
         self._updates = updates
+        self._table_updates = table_updates
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if environ.get("PATH_INFO") not in _PATHS:
+        polled = self._polled_at(environ.get("PATH_INFO", ""))
+        if polled is None:
             return self._application(environ, start_response)
         method = environ["REQUEST_METHOD"]
-        answer = self._answer(environ) if method in ("GET", "HEAD") else _not_allowed()
+        answer = _asked(polled, environ) if method in ("GET", "HEAD") else _not_allowed()
         start_response(_STATUS[answer.status], [*answer.fields, *FOR_DATA, ("Date", _date())])
         return [] if method == "HEAD" else [answer.body]
 
-    def _answer(self, environ: "WSGIEnvironment") -> Answer:
-        try:
-            return self._updates.answer(
-                environ.get("QUERY_STRING", ""),
-                accept_encoding=environ.get("HTTP_ACCEPT_ENCODING", ""),
-                known=environ.get("HTTP_IF_NONE_MATCH", ""),
-            )
-        except Exception:
-            log.exception("a bug in Feedmirror")
-            return json_error(500, HTTPStatus.INTERNAL_SERVER_ERROR.description)
+    def _polled_at(self, path: str) -> "Callable[..., Answer] | None":
+        """What answers polls at this address, None if nothing does."""
+        if path in _PATHS:
+            return self._updates.answer
+        table = _TABLE.fullmatch(path) if path.startswith("/tables/") else None
+        if table is None:
+            return None
+        # as WSGI hands it over: bytes that pose as latin-1
+        return partial(self._table_updates.answer, table[1].encode("latin-1").decode(errors="replace"))
+
+
+def _asked(polled: "Callable[..., Answer]", environ: "WSGIEnvironment") -> Answer:
+    try:
+        return polled(
+            environ.get("QUERY_STRING", ""),
+            accept_encoding=environ.get("HTTP_ACCEPT_ENCODING", ""),
+            known=environ.get("HTTP_IF_NONE_MATCH", ""),
+        )
+    except Exception:
+        log.exception("a bug in Feedmirror")
+        return json_error(500, HTTPStatus.INTERNAL_SERVER_ERROR.description)
 
 
 def _date() -> str:

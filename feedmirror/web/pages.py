@@ -1,4 +1,4 @@
-"""The pages for people: GET / and GET /sources, and what an error looks like.
+"""The pages for people: GET /, /sources and /tables, and what an error looks like.
 
 A page is complete before any script runs: filters, search and older items are links and a form. The script only
 keeps it current; it makes its rows from the same macro, by way of a <template> in the page.
@@ -14,11 +14,23 @@ from typing import TYPE_CHECKING
 import jinja2
 
 from feedmirror.models import Item, Sighting, SourceCounts, Update
-from feedmirror.web import counts, groups, links, representation, sources, sources_page, stamps, times, unavailable
+from feedmirror.web import (
+    counts,
+    groups,
+    links,
+    representation,
+    sources,
+    sources_page,
+    stamps,
+    table_page,
+    times,
+    unavailable,
+)
 from feedmirror.web.answer import Answer, html_answer
 from feedmirror.web.assets import Assets
 from feedmirror.web.excerpt import excerpt
 from feedmirror.web.query import BadParameter, Filters, PageQuery, Parameters, encoded, page_query, sources_query
+from feedmirror.web.table_query import table_query
 
 if TYPE_CHECKING:
     from feedmirror.storage import Storage
@@ -114,6 +126,26 @@ class Pages:
         except unavailable.FAILURES as error:
             return self.error(503, unavailable.reason(error))
         return html_answer(self._draw("sources.html", **context))
+
+    def tables(self, open_storage: "Callable[[], Storage]") -> Answer:
+        """The list of the tables."""
+        try:
+            context = table_page.listing(open_storage())
+        except unavailable.FAILURES as error:
+            return self.error(503, unavailable.reason(error))
+        return html_answer(self._draw("tables.html", **context))
+
+    def table(self, source_id: str, given: Parameters, open_storage: "Callable[[], Storage]") -> Answer:
+        """Some rows of a table."""
+        try:
+            context = table_page.context(source_id, table_query(given), open_storage(), datetime.now(UTC))
+        except BadParameter as error:
+            return self.error(400, str(error))
+        except unavailable.FAILURES as error:
+            return self.error(503, unavailable.reason(error))
+        if context is None:
+            return self.error(404, "There is no table of this name.")
+        return html_answer(self._draw("table.html", **context))
 
     def error(self, status: int, message: str) -> Answer:
         """What went wrong, in the page's own frame."""

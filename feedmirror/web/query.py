@@ -135,7 +135,7 @@ def sources_query(given: Parameters) -> SourcesQuery:
     return SourcesQuery(
         state=_state(given),
         window_lost=_switch(given, "lost"),
-        search=_search(given),
+        search=search_of(given),
         ids=_ids(given),
         after=_place(given),
         limit=_limit(given),
@@ -153,24 +153,25 @@ def encoded(pairs: Sequence[tuple[str, str]]) -> str:
 
 
 def _filters(given: Parameters) -> Filters:
-    source_id = _single(given, "source")
+    source_id = single(given, "source")
     tags = tuple(dict.fromkeys(_values(given, "tag")))
     if len(tags) > MOST_TAGS:
         raise BadParameter("tag", f"is given more than {MOST_TAGS} times")
     return Filters(
         source_id=None if source_id is None else _name("source", source_id),
         tags=tuple(_name("tag", tag) for tag in tags),
-        search=_search(given),
+        search=search_of(given),
     )
 
 
-def _search(given: Parameters) -> str:
+def search_of(given: Parameters) -> str:
+    """What is searched for, "" if nothing. Raises BadParameter."""
     # an empty search is what an untouched search field sends: no search
-    search = (_single(given, "q") or "").strip()
+    search = (single(given, "q") or "").strip()
     if len(search) > LONGEST_SEARCH:
-        raise BadParameter("q", f"is longer than {LONGEST_SEARCH} characters: {_shown(search)}")
+        raise BadParameter("q", f"is longer than {LONGEST_SEARCH} characters: {shown(search)}")
     if len(asked_words(search)) > MOST_WORDS:
-        raise BadParameter("q", f"has more than {MOST_WORDS} words: {_shown(search)}")
+        raise BadParameter("q", f"has more than {MOST_WORDS} words: {shown(search)}")
     return search
 
 
@@ -178,16 +179,16 @@ def _name(parameter: str, value: str) -> str:
     if not value:
         raise BadParameter(parameter, "is empty")
     if len(value) > LONGEST_NAME:
-        raise BadParameter(parameter, f"is longer than {LONGEST_NAME} characters: {_shown(value)}")
+        raise BadParameter(parameter, f"is longer than {LONGEST_NAME} characters: {shown(value)}")
     return value
 
 
 def _state(given: Parameters) -> State | None:
-    text = _single(given, "state")
+    text = single(given, "state")
     if text is None:
         return None
     if text not in set(State):
-        raise BadParameter("state", f"must be one of {', '.join(State)}, and is {_shown(text)}")
+        raise BadParameter("state", f"must be one of {', '.join(State)}, and is {shown(text)}")
     return State(text)
 
 
@@ -199,42 +200,43 @@ def _ids(given: Parameters) -> tuple[str, ...] | None:
 
 
 def _place(given: Parameters) -> Place | None:
-    text = _single(given, "after")
+    text = single(given, "after")
     if text is None:
         return None
     place = places.place(text)
     if place is None:
-        raise BadParameter("after", f"must be what a former answer led on with, and is {_shown(text)}")
+        raise BadParameter("after", f"must be what a former answer led on with, and is {shown(text)}")
     return place
 
 
 def _stamp(given: Parameters, name: str) -> int | None:
-    text = _single(given, name)
+    text = single(given, name)
     if text is None:
         return None
     stamp_us = stamps.microseconds(text)
     if stamp_us is None:
-        raise BadParameter(name, f"must be seconds since the epoch, such as 1763710000.120000, and is {_shown(text)}")
+        raise BadParameter(name, f"must be seconds since the epoch, such as 1763710000.120000, and is {shown(text)}")
     return stamp_us
 
 
 def _switch(given: Parameters, name: str) -> bool:
-    text = _single(given, name)
+    text = single(given, name)
     if text is not None and text not in ("0", "1"):
-        raise BadParameter(name, f"must be 0 or 1, and is {_shown(text)}")
+        raise BadParameter(name, f"must be 0 or 1, and is {shown(text)}")
     return text == "1"
 
 
 def _limit(given: Parameters) -> int:
-    text = _single(given, "limit")
+    text = single(given, "limit")
     if text is None:
         return DEFAULT_LIMIT
     if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= LARGEST_LIMIT:
-        raise BadParameter("limit", f"must be a number from 1 to {LARGEST_LIMIT}, and is {_shown(text)}")
+        raise BadParameter("limit", f"must be a number from 1 to {LARGEST_LIMIT}, and is {shown(text)}")
     return int(text)
 
 
-def _single(given: Parameters, name: str) -> str | None:
+def single(given: Parameters, name: str) -> str | None:
+    """The value of a parameter that may be given once, None where it is not given. Raises BadParameter."""
     values = _values(given, name)
     if len(values) > 1:
         raise BadParameter(name, "is given more than once")
@@ -255,5 +257,6 @@ def _is_unicode(value: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
-def _shown(value: str) -> str:
+def shown(value: str) -> str:
+    """A refused value, as the message that refuses it names it."""
     return repr(value if len(value) <= _SHOWN_CHARACTERS else value[:_SHOWN_CHARACTERS] + "…")

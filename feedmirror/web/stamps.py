@@ -5,6 +5,7 @@ should not rest on that.
 """
 
 import re
+from datetime import UTC, datetime, timedelta
 
 # BSON and MongoDB's own arithmetic hold 64 bits with a sign.
 LARGEST_US = 2**63 - 1
@@ -33,3 +34,8 @@ def microseconds(text: str) -> int | None:
     fraction = (match[2] or "").ljust(7, "0")
     stamp_us = int(match[1]) * 1_000_000 + int(fraction[:6]) + (fraction[6] >= "5")
     return stamp_us if stamp_us <= LARGEST_US else None
+
+
+def moment(stamp_us: int) -> datetime:
+    """When the stamp was given; not quite, after the server's clock has jumped."""
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=stamp_us)

@@ -1,0 +1,149 @@
+/**
+ * Keeps a table current: asks again and again what changed, and takes over what the server draws then.
+ *
+ *   poll ──▶ something changed ──▶ redraw ──▶ standing, rows
+ *                 (and now and then without: times pass, and runs begin)
+ *
+ * Rows keep their elements, whatever place they move to, and a cell whose number rises or falls shows it for a moment.
+ * How a number or a date is shown the server says alone, to the last digit; here nothing is known of it.
+ */
+(function (window, document) {
+  "use strict";
+
+  const SECOND = 1000;
+  const REDRAWN_AT_LEAST = 30 * SECOND;
+  const LONGEST_PAUSE = 60 * SECOND;
+
+  const table = document.getElementById("table");
+  const body = table.tBodies[0];
+  const live = document.getElementById("live");
+  const liveText = live.querySelector(".live-text");
+  const interval = Number(table.dataset.interval);
+  const path = table.dataset.path;
+
+  let cursor = table.dataset.cursor; // as text: it goes back as it came
+  let redrawn = Date.now();
+  let failures = 0;
+  let timer = 0;
+  let isAsking = false;
+
+  /** What changed since the cursor: whether anything did. */
+  async function poll() {
+    const answer = await ask(path + "/update?timestamp=" + cursor + "&limit=1", {
+      headers: { "If-None-Match": '""' }, // never what the browser heard a second ago
+    });
+    const rows = await answer.json();
+    if (!rows.length) cursor = answer.headers.get("Feedmirror-Cursor") || cursor;
+    return rows.length > 0;
+  }
+
+  async function ask(address, options) {
+    const answer = await window.fetch(address, { signal: AbortSignal.timeout(interval + 10 * SECOND), ...options });
+    if (!answer.ok) throw new Error(answer.statusText);
+    return answer;
+  }
+
+  /** Draw what the server draws now. */
+  async function redraw() {
+    const answer = await ask(window.location.href, { cache: "no-store" });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const wanted = page.getElementById("table");
+    for (const id of ["standing", "empty", "further"]) {
+      window.patch(document.getElementById(id), page.getElementById(id));
+    }
+    window.patch(table.tHead, wanted.tHead);
+    keepingPlace(() => takeOver(wanted.tBodies[0]));
+    cursor = wanted.dataset.cursor;
+    redrawn = Date.now();
+  }
+
+  // -- rows
+
+  function takeOver(wanted) {
+    const known = new Map(Array.from(body.rows, (row) => [row.id, row]));
+    const focused = document.activeElement;
+    let place = body.rows[0] || null;
+    for (const row of Array.from(wanted.rows)) {
+      const mine = known.get(row.id) || row;
+      known.delete(row.id);
+      if (mine === row) mark(row, "new");
+      else update(mine, row);
+      if (mine === place) place = place.nextElementSibling;
+      else body.insertBefore(mine, place);
+    }
+    known.forEach((row) => row.remove());
+    // an element that is moved loses the focus
+    if (focused !== document.activeElement && body.contains(focused)) focused.focus({ preventScroll: true });
+  }
+
+  /** Draw a row anew, and show which of its cells say something else. */
+  function update(row, wanted) {
+    const before = Array.from(row.cells, said);
+    window.patch(row, wanted);
+    if (row.cells.length !== before.length) return;
+    before.forEach(function (was, number) {
+      const cell = row.cells[number];
+      const is = said(cell);
+      if (was.number !== null && is.number !== null) {
+        if (was.number !== is.number) mark(cell, Number(is.number) < Number(was.number) ? "down" : "up");
+      } else if (was.text !== is.text && !cell.querySelector("time")) {
+        mark(cell, "other");
+      }
+    });
+  }
+
+  function said(cell) {
+    return { number: cell.dataset.number || null, text: cell.textContent };
+  }
+
+  function mark(element, how) {
+    element.dataset.moved = how;
+  }
+
+  body.addEventListener("animationend", function (event) {
+    const marked = event.target.closest("[data-moved]");
+    if (marked) delete marked.dataset.moved;
+  });
+
+  /** Change the rows without moving the one that the reader looks at. */
+  function keepingPlace(change) {
+    const anchor = window.scrollY > 0 ? Array.from(body.rows).find((row) => row.getBoundingClientRect().bottom > 0) : null;
+    const before = anchor && anchor.getBoundingClientRect().top;
+    change();
+    if (anchor && anchor.isConnected) {
+      window.scrollBy({ top: anchor.getBoundingClientRect().top - before, behavior: "instant" });
+    }
+  }
+
+  // -- again and again
+
+  function say(state, text) {
+    live.hidden = false;
+    live.dataset.state = state;
+    if (liveText.textContent !== text) liveText.textContent = text;
+  }
+
+  async function turn() {
+    if (isAsking) return;
+    isAsking = true;
+    window.clearTimeout(timer);
+    try {
+      if ((await poll()) || Date.now() - redrawn >= REDRAWN_AT_LEAST) await redraw();
+      failures = 0;
+      say("live", "Live");
+    } catch {
+      failures += 1;
+      say("reconnecting", "Reconnecting…");
+    }
+    isAsking = false;
+    const pause = Math.min(interval * 2 ** Math.max(0, failures - 1), LONGEST_PAUSE);
+    // a tab that nobody sees asks when it is seen again
+    if (!document.hidden) timer = window.setTimeout(turn, pause);
+  }
+
+  document.addEventListener("visibilitychange", function () {
+    if (!document.hidden) turn();
+  });
+  window.addEventListener("online", turn);
+  turn();
+})(window, document);
