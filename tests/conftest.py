@@ -13,9 +13,10 @@ from feedmirror import mongod
 from feedmirror.config import Settings
 from feedmirror.db import Connection
 from feedmirror.storage import Storage
+from tests.apis import api, api_server, mirror
 from tests.browser import browser, page
 
-__all__ = ["browser", "page"]
+__all__ = ["api", "api_server", "browser", "mirror", "page"]
 
 _ROOT = Path(__file__).resolve().parent.parent
 _CORPORA = _ROOT.parent / "shared" / "corpora"
