@@ -19,6 +19,7 @@ LEASE_S = 60
 SETTINGS = Settings(lease_s=LEASE_S, fetch_max_bytes=1_000_000, threads=4)
 Params = Mapping[str, str]
 _AS_LISTED = TableOrder()
+_OF_EVERY_SOURCE = ("every_s", "private", "in_flight", "per_minute", "keep_s")
 
 
 def row(number: int, **more: Any) -> dict[str, Any]:
@@ -65,11 +66,7 @@ class Mirror:
         self.finished: list[Finished] = []
 
     def watch(self, url: str, **options: Any) -> None:
-        own = {
-            name: options.pop(name)
-            for name in ("every_s", "private", "in_flight", "per_minute", "keep_s")
-            if name in options
-        }
+        own = {name: options.pop(name) for name in list(options) if name in _OF_EVERY_SOURCE}
         described: dict[str, Any] = {"id": "t", "name": "T", "url": url, "private": True, "every_s": 300, **own}
         source = Source(**described, kind="api", options={"key": "id", **options})
         self.storage.sources.synchronise([source], [])

@@ -34,7 +34,7 @@ def extended(known: Sequence[Column], rows: Iterable[Any], *, new: bool) -> tupl
     columns = [column if column.type else replace(column, type=_type(column.path, sample)) for column in known]
     if new:
         there = {column.path for column in columns}
-        paths = dict.fromkeys(path for row in sample for path in _paths(row))
+        paths = _leaves(dict.fromkeys(path for row in sample for path in _paths(row)), sample)
         added = (Column(path, titled(path), _type(path, sample)) for path in paths if path not in there)
         columns += [column for _, column in zip(range(MOST_COLUMNS - len(columns)), added, strict=False)]
     return tuple(columns)
@@ -52,10 +52,26 @@ def extends(columns: Sequence[Column], former: Sequence[Column]) -> bool:
 def _paths(value: Any, above: Path = ()) -> Iterator[Path]:
     if isinstance(value, Mapping) and value and len(above) < _DEEPEST:
         for name, inner in value.items():
-            if name:
+            if name and _can_be_kept(name):
                 yield from _paths(inner, (*above, name))
     else:
         yield above or ("",)
+
+
+def _leaves(paths: Iterable[Path], rows: Sequence[Any]) -> list[Path]:
+    """Without those where some rows have an object, whose members have columns, and the others nothing."""
+    found = list(paths)
+    above = {path[:length] for path in found for length in range(1, len(path))}
+    return [path for path in found if path not in above or any(_is_leaf(member(row, path)) for row in rows)]
+
+
+def _is_leaf(value: Any) -> bool:
+    return value not in (None, "", {}) and not isinstance(value, Mapping)
+
+
+def _can_be_kept(name: str) -> bool:
+    """Half of a surrogate pair is no text that a database would take."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in name)
 
 
 def titled(path: Path) -> str:
@@ -73,7 +89,10 @@ def _type(path: Path, rows: Sequence[Any]) -> ColumnType | None:
     if all(isinstance(value, str) and _ADDRESS.fullmatch(value) for value in values):
         is_image = bool(_IMAGES.search(name)) or all(_PICTURE.fullmatch(value) for value in values)
         return ColumnType.IMAGE if is_image else ColumnType.LINK
-    if all(isinstance(value, str) and len(value) >= 10 and moment_of(value) for value in values):
+    # digits alone are rather a number of somebody's than a date
+    if all(
+        isinstance(value, str) and len(value) >= 10 and not value.isdigit() and moment_of(value) for value in values
+    ):
         return ColumnType.TIME
     are_numbers = all(isinstance(value, int | float | Decimal) and not isinstance(value, bool) for value in values)
     if are_numbers and _TIMES.search(name) and all(moment_of(value) for value in values):

@@ -44,16 +44,27 @@ def value_in(row: Any, column: Column) -> Value:
     """What the row says in this column; None if nothing. Lists and objects are their JSON, on one line."""
     found = member(row, column.path)
     if isinstance(found, dict | list):
-        return json.dumps(found, ensure_ascii=False, default=str) if found else None
+        return _written(found) if found else None
     if isinstance(found, float):  # of a row that was not loaded with its digits
         found = Decimal(repr(found))
     if found is None or found == "":
         return None
     if column.type is not None and column.type.is_numeric and isinstance(found, str):
-        return number_of(found) or found
+        number = number_of(found)
+        return found if number is None else number
     if column.type is ColumnType.TIME:
         return moment_of(found) or found
     return found  # type: ignore[no-any-return]
+
+
+def _written(value: Any) -> str:
+    """JSON with every digit of its numbers, which `json.dumps` has no way to write."""
+    if isinstance(value, Mapping):
+        members = (f"{json.dumps(name, ensure_ascii=False)}: {_written(inner)}" for name, inner in value.items())
+        return "{" + ", ".join(members) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_written, value)) + "]"
+    return str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=False)
 
 
 def number_of(text: str) -> Decimal | None:
@@ -66,7 +77,7 @@ def moment_of(value: Any) -> datetime | None:
     """The moment that this is: ISO 8601, or a number that counts from the epoch. Without a zone it is UTC."""
     if isinstance(value, bool):
         return None
-    if isinstance(value, int | Decimal):
+    if isinstance(value, int | float | Decimal):
         seconds = next((float(value) * unit for low, high, unit in _UNITS_S if low <= value < high), None)
         return None if seconds is None else _EPOCH + timedelta(seconds=seconds)
     if not isinstance(value, str) or len(value) > 40:
