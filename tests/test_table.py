@@ -219,14 +219,14 @@ def test_a_member_whose_name_nothing_can_keep_has_no_column(name: str) -> None:
     assert types({name: 1, "a": 1}) == {"a": NUMBER}
 
 
-def test_an_order_holds_for_columns_that_came_on_and_for_no_others() -> None:
-    a, b, untyped = Column(("a",), "A", NUMBER), Column(("b",), "B", TEXT), Column(("b",), "B")
+def test_columns_extend_those_that_are_their_first_ones() -> None:
+    a, b = Column(("a",), "A", NUMBER), Column(("b",), "B", TEXT)
     assert extends([a, b], [a, b])
     assert extends([a, b], [a])
-    assert extends([a, b], [a, untyped])
+    assert extends([a, b], [])
+    assert extends([Column(("a",), "Another title", TEXT, history_s=9), b], [a])
     assert not extends([a], [a, b])
     assert not extends([b, a], [a, b])
-    assert not extends([Column(("a",), "A", TEXT), b], [a, b])
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any
 
 from bson import Int64
-from pymongo import ASCENDING, DESCENDING, ReplaceOne, UpdateOne
+from pymongo import ASCENDING, ReplaceOne, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
@@ -32,13 +32,15 @@ _Document = dict[str, Any]
 
 # Everybody else waits while a transaction holds the clock; and rows may be large.
 _PORTION = 500
+# Of ids alone, of which one of the database's own batches holds so many that they fill the memory.
+_SMALL_BATCH = 2_000
 
 # A run that was broken off goes on within a day: later, its first pages would be too old for one table with the last.
 _LONGEST_RUN = timedelta(days=1)
 # A page that somebody opens again after a month begins anew.
 _GONE_TOLD = timedelta(days=30)
 # Of a row that is not there.
-_NONE: tuple[None, int] = (None, 0)
+_NONE = (None, None)
 WALKING, _ENDED, _GIVEN_UP = "walking", "ended", "given up"
 
 
@@ -118,6 +120,8 @@ class Tables:
         """
         run = self._reshaped(run, columns)
         new = changed = 0
+        form = _form(run.columns)
+        page = _digest_of_ids(rows)
         pairs = list(rows.items())
         # an empty page is a page
         for part, start in enumerate(range(0, len(pairs) or 1, _PORTION)):
@@ -137,11 +141,10 @@ class Tables:
                 tries=0,
             )
             self._history.note(run, to_write)
-            self._write(run, to_write, list(portion), part, after if is_last else run)
-            self._order_anew(
-                run,
-                {row_id: portion[row_id] for row_id, (digest, shape) in known.items() if shape != run.shape and digest},
-            )
+            note = {"at": _place(run.position or {}), "ids": list(portion), "digest": page if is_last else ""}
+            self._write(run, to_write, note, part, after if is_last else run, again=list(known))
+            is_kept = known.keys() - to_write.keys()
+            self._order_anew(run, {row_id: portion[row_id] for row_id in is_kept if known[row_id][1] != form})
         return after
 
     def _reshaped(self, run: Run, columns: Sequence[Column]) -> Run:
@@ -156,26 +159,32 @@ class Tables:
         """Whether a page of this run had these very rows."""
         return self._seen.find_one({**_of(run), "digest": _digest_of_ids(rows)}, {"_id": 1}) is not None
 
-    def _known(self, ids: Iterable[str]) -> dict[str, tuple[bytes | None, int]]:
-        """Of what is stored of these rows the digest, None of one that is gone, and the shape that it is ordered by."""
-        found = self._rows.find({"_id": {"$in": list(ids)}}, {"digest": 1, "gone": 1, "shape": 1})
-        return {row["_id"]: (None if row["gone"] else row["digest"], row["shape"]) for row in found}
+    def _known(self, ids: Iterable[str]) -> dict[str, tuple[bytes | None, str | None]]:
+        """Of what is stored of these rows the digest, None of one that is gone, and the form that it is ordered by."""
+        found = self._rows.find({"_id": {"$in": list(ids)}}, {"digest": 1, "gone": 1, "form": 1})
+        return {row["_id"]: (None if row["gone"] else row["digest"], row.get("form")) for row in found}
 
     def _order_anew(self, run: Run, rows: Mapping[str, RowText]) -> None:
         """Order rows that did not change by other columns than before: nothing that anybody has to be told of."""
         if rows:
-            places = {row_id: {"shape": run.shape, **_place_in_columns(run, row)} for row_id, row in rows.items()}
+            places = {row_id: _place_in_columns(run, row) for row_id, row in rows.items()}
             self._rows.bulk_write(
                 [UpdateOne({"_id": row_id}, {"$set": place}) for row_id, place in places.items()], ordered=False
             )
 
-    def _write(self, run: Run, rows: Mapping[str, RowText], seen: Sequence[str], part: int, after: Run) -> None:
-        note = {**_of(run), "page": run.pages, "part": part}
-        content = {"at": _place(run.position or {}), "ids": list(seen), "digest": _digest_of_ids(seen)}
+    def _write(
+        self, run: Run, rows: Mapping[str, RowText], note: _Document, part: int, after: Run, again: Sequence[str]
+    ) -> None:
+        """Write a portion of a page and the note of it; `again`: those of its rows that were known before."""
+        page = {**_of(run), "page": run.pages}
 
         def write(session: ClientSession) -> None:
             self._advance(run, _progress(after), session)
-            self._seen.update_one(note, {"$set": content}, upsert=True, session=session)
+            self._seen.update_one({**page, "part": part}, {"$set": note}, upsert=True, session=session)
+            if after is not run:  # what a page that was broken off has noted, when it was longer
+                self._seen.delete_many({**page, "part": {"$gt": part}}, session=session)
+            if run.is_first and again:
+                self._list_last(run, again, session)
             if rows:
                 # behind whatever may fail: others wait from here on
                 tick = self._clock.advance(len(rows), session)
@@ -193,49 +202,50 @@ class Tables:
 
         `gone_told`: for how long anybody is told that a row is gone.
         """
-        seen_before: list[str] = []
+        seen = _Seen()
         gone = 0
-        for ids in _portions(self._unseen(run, seen_before)):
+        for ids in _portions(self._unseen(run, seen)):
             self._within(lambda session, ids=ids: self._mark_gone(run, ids, session))  # type: ignore[misc]
             gone += len(ids)
-        self._list_once(run, seen_before)
-        counts = {"rows": run.rows - len(seen_before), "new": run.new, "changed": run.changed, "gone": gone}
+        self._list_once(seen.before)
+        counts = {"rows": seen.rows, "new": run.new, "changed": run.changed, "gone": gone}
         last = {"began_at": run.began_at, "ended_at": now, "pages": run.pages, **counts}
         self._advance(run, {"state": _ENDED, "listed": run.number, "last": last, "why": None})
         self._forget_seen(run.source_id, keep=(run.number,))
         self._forget_gone(run.source_id, before_us=stamp_us(now - gone_told))
         return gone
 
-    def _unseen(self, run: Run, seen_before: list[str]) -> Iterator[str]:
-        """The rows that are there and that the run has not seen, by merging two sorted lists: both may be long.
-
-        Notes each row that came again on a later page in `seen_before`.
-        """
+    def _unseen(self, run: Run, seen: "_Seen") -> Iterator[str]:
+        """The rows that are there and that the run has not seen, by merging two sorted lists: both may be long."""
         there = self._rows.find({"source": run.source_id, "gone": False}, {"_id": 1}).sort("_id", ASCENDING)
         stages: list[_Document] = [
             {"$match": _of(run)},
-            {"$project": {"ids": 1}},
+            {"$project": {"page": 1, "part": 1, "ids": 1}},
             {"$unwind": "$ids"},
-            {"$sort": {"ids": 1}},
+            {"$sort": {"ids": 1, "page": 1, "part": 1}},
         ]
-        seen = _noting_repeated((one["ids"] for one in self._seen.aggregate(stages, allowDiskUse=True)), seen_before)
-        last = next(seen, None)
-        for row in there:
+        ids = seen.each(self._seen.aggregate(stages, allowDiskUse=True, batchSize=_SMALL_BATCH))
+        last = next(ids, None)
+        for row in there.batch_size(_SMALL_BATCH):
             while last is not None and last < row["_id"]:
-                last = next(seen, None)
+                last = next(ids, None)
             if last != row["_id"]:
                 yield row["_id"]
-        for _ in seen:  # to its end: there may be others that came again
+        for _ in ids:  # to its end: there may be others that came again
             continue
 
-    def _list_once(self, run: Run, ids: Sequence[str]) -> None:
-        """Rows that moved between two pages while these were read are listed where they were seen last."""
-        for row_id in dict.fromkeys(ids):
-            places = self._seen.find({**_of(run), "ids": row_id}, {"_id": 1}).sort(
-                [("page", DESCENDING), ("part", DESCENDING)]
+    def _list_once(self, before: Mapping[Any, Sequence[str]]) -> None:
+        """Rows that moved between pages while these were read are listed where they were seen last."""
+        if before:
+            self._seen.bulk_write(
+                [UpdateOne({"_id": place}, {"$pull": {"ids": {"$in": list(ids)}}}) for place, ids in before.items()],
+                ordered=False,
             )
-            former = [place["_id"] for place in places][1:]
-            self._seen.update_many({"_id": {"$in": former}}, {"$pull": {"ids": row_id}})
+
+    def _list_last(self, run: Run, ids: Sequence[str], session: ClientSession) -> None:
+        """The same at once, for a run that is listed while it walks."""
+        earlier = {**_of(run), "page": {"$lt": run.pages}, "ids": {"$in": list(ids)}}
+        self._seen.update_many(earlier, {"$pull": {"ids": {"$in": list(ids)}}}, session=session)
 
     def _mark_gone(self, run: Run, ids: Sequence[str], session: ClientSession) -> None:
         self._advance(run, {"tries": 0}, session)
@@ -292,19 +302,27 @@ def _digest_of_ids(ids: Iterable[str]) -> str:
     return sha224("\0".join(sorted(ids)).encode()).hexdigest()
 
 
-def _noting_repeated(ids: Iterable[str], repeated: list[str]) -> Iterator[str]:
-    """Sorted ids, each once; those that come again are noted."""
-    last = None
-    for one in ids:
-        if one == last:
-            repeated.append(one)
-        else:
-            yield one
-        last = one
+class _Seen:
+    """What a run has seen: how many rows, and by the note of each page those that came again on a later one."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.before: dict[Any, list[str]] = {}
+
+    def each(self, places: Iterable[_Document]) -> Iterator[str]:
+        """The ids of places that are sorted, each once."""
+        last: _Document = {}
+        for place in places:
+            if last.get("ids") == place["ids"]:
+                self.before.setdefault(last["_id"], []).append(last["ids"])
+            else:
+                self.rows += 1
+                yield place["ids"]
+            last = place
 
 
 def _document(run: Run, row_id: str, row: RowText, stamp: int) -> _Document:
-    place = {"source": run.source_id, "changed": Int64(stamp), "gone": False, "shape": run.shape}
+    place = {"source": run.source_id, "changed": Int64(stamp), "gone": False}
     # what is searched and sorted by stands before the text, which may be long
     return {"_id": row_id, **place, **_place_in_columns(run, row), "digest": row.digest, "text": row.text}
 
@@ -313,7 +331,12 @@ def _place_in_columns(run: Run, row: RowText) -> _Document:
     """What the row is ordered and found by: its values by their columns' numbers, and its words."""
     values = [value_in(row.value, column) for column in run.columns]
     order = {str(number): key for number, value in enumerate(values) if (key := order_of(value)) is not None}
-    return {"order": order, "search": search_text(values)}
+    return {"form": _form(run.columns), "order": order, "search": search_text(values)}
+
+
+def _form(columns: Iterable[Column]) -> str:
+    """What decides by what a row is ordered and found."""
+    return sha224(repr([(column.path, column.type) for column in columns]).encode()).hexdigest()[:16]
 
 
 def _progress(run: Run) -> _Document:
@@ -352,5 +375,6 @@ def run_of(document: Mapping[str, Any]) -> Run:
         position=document["position"],
         columns=columns_of(document),
         shape=document.get("shape", 0),
+        is_first="listed" not in document,
         **counts,
     )

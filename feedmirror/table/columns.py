@@ -41,12 +41,8 @@ def extended(known: Sequence[Column], rows: Iterable[Any], *, new: bool) -> tupl
 
 
 def extends(columns: Sequence[Column], former: Sequence[Column]) -> bool:
-    """Whether what a row is ordered by in the `former` columns still holds: they are the first of these."""
-    pairs = list(zip(columns, former, strict=False))
-    return len(pairs) == len(former) and all(
-        one.path == other.path and one.history_s == other.history_s and other.type in (None, one.type)
-        for one, other in pairs
-    )
+    """Whether the `former` columns are the first of these: what is known by their numbers is known of the same ones."""
+    return [column.path for column in columns[: len(former)]] == [column.path for column in former]
 
 
 def _paths(value: Any, above: Path = ()) -> Iterator[Path]:

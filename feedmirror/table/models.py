@@ -77,7 +77,7 @@ class Run:
     `position` is where it goes on, as its kind understands it; None: it was at the end.
     `rows`, `new` and `changed` count those of the pages so far, `tries` the failures in a row at this position.
     `columns` are those of the table, `shape` a number that is another one when they are not the same as before plus
-    more.
+    more. `is_first`: none was complete before, so that the table is listed as this one finds it.
     """
 
     source_id: str
@@ -91,6 +91,7 @@ class Run:
     tries: int = 0
     columns: tuple[Column, ...] = ()
     shape: int = 0
+    is_first: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

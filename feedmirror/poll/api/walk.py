@@ -21,7 +21,7 @@ from feedmirror.poll.api.answer import Answer, NotJson, RawRow, decoded
 from feedmirror.poll.api.options import MOST_PAGES, ApiOptions
 from feedmirror.poll.visit import Visit
 from feedmirror.storage.tables import row_id
-from feedmirror.table import Column, RowText, extended, extends, member
+from feedmirror.table import Column, RowText, extended, member
 
 log = logging.getLogger(__name__)
 
@@ -101,9 +101,9 @@ class _Walk:
         run, options = self._run, self._options
         values = [row.value for row in rows]
         if options.columns:
-            are_same = [column.name for column in run.columns] == [column.name for column in options.columns]
-            known = run.columns if are_same and extends(run.columns, options.columns) else options.columns
-            return extended(known, values, new=False)
+            types = {column.path: column.type for column in run.columns}
+            named = (replace(column, type=column.type or types.get(column.path)) for column in options.columns)
+            return extended(tuple(named), values, new=False)
         columns = extended(run.columns, values, new=run.pages == 0)
         return tuple(replace(column, history_s=options.history_s) for column in columns)
 
