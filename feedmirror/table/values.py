@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from feedmirror.table.models import Column, ColumnType, Path, Sortable
@@ -19,6 +19,8 @@ Value = str | int | Decimal | bool | datetime | None
 _ORDER_LENGTH = 100
 _SEARCH_LENGTH = 2_000
 _LARGEST_INT = 2**63 - 1
+# Twelve signs of JSON may be a number of a thousand million digits, for whoever writes it out.
+_LARGEST_EXPONENT = 1_000
 
 _NUMBER = re.compile(r"[+-]?(?:\d{1,400}(?:\.\d{0,400})?|\.\d{1,400})(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -28,7 +30,16 @@ _UNITS_S = ((1e8, 1e11, 1), (1e11, 1e14, 1e-3), (1e14, 1e17, 1e-6))
 
 def loaded(text: str) -> Any:
     """The value of a row's JSON, with every digit of its numbers."""
-    return json.loads(text, parse_float=Decimal)
+    return json.loads(text, parse_float=exact)
+
+
+def exact(text: str) -> Decimal | float:
+    """A number as JSON writes it, with every digit; one whose exponent is beyond belief is infinite or zero."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return float(text)
+    return number if abs(number.adjusted()) <= _LARGEST_EXPONENT else float(text)
 
 
 def member(value: Any, path: Path) -> Any:
