@@ -1,12 +1,15 @@
 """Paginated APIs become tables: real servers on loopback that behave as the APIs that people name, the real MongoDB."""
 
+import gzip
 import json
 from typing import Any
 
 import pytest
 
 from feedmirror.errors import Failure
-from tests.apis import Api, Mirror, Params, row
+from feedmirror.models import Outcome
+from feedmirror.table import TableOrder
+from tests.apis import LEASE_S, Api, Mirror, Params, row
 from tests.feed_server import Answer, Reply
 
 # -- what a run brings
@@ -59,6 +62,19 @@ def test_a_row_that_is_not_there_any_more_is_gone_and_may_come_back(mirror: Mirr
     assert [json.loads(one.text) for one in mirror.update(head)] == [row(2)]
 
 
+def test_a_change_in_the_last_of_many_digits_is_a_change(mirror: Mirror, api: Api) -> None:
+    texts = ['[{"id": 1, "n": 0.10000000000000000001}]', '[{"id": 1, "n": 0.10000000000000000002}]']
+    api.give = lambda _: texts[0].encode()
+    mirror.watch(api.url)
+    mirror.run()
+    texts[0] = texts[1]
+    assert mirror.run().edited == 1
+    assert mirror.update()[0].text == texts[1].strip("[]")
+    # and another way of writing the same number is none
+    texts[0] = '[{"id": 1, "n": 1.00000000000000000020e-1}]'
+    assert mirror.run().edited == 0
+
+
 def test_rows_that_move_between_pages_while_it_walks_are_not_gone(mirror: Mirror, api: Api) -> None:
     api.rows = [row(number) for number in range(9)]
     mirror.watch(api.url, paging="page")
@@ -74,6 +90,57 @@ def test_rows_that_move_between_pages_while_it_walks_are_not_gone(mirror: Mirror
     assert outcome.error is None
     assert mirror.gone() == []
     assert row(8) in mirror.rows()
+    # those that were shown twice are listed once, where they were seen last
+    listed = [0, 1, *range(2, 9)]
+    assert [one["id"] for one in mirror.listed()] == listed
+    for limit in (1, 2, 7, 50):
+        assert [one["id"] for one in mirror.paged(limit=limit)] == listed
+
+
+def test_a_row_that_moves_to_a_page_that_was_read_already_is_not_gone(mirror: Mirror, api: Api) -> None:
+    """Two coins change places across the end of a page: one is shown twice, and the other not at all."""
+    rows = [row(number) for number in range(9)]
+    api.rows = list(rows)
+    mirror.watch(api.url, paging="page")
+    mirror.run()
+
+    def swapping(params: Params) -> bytes:
+        if params["page"] == "2":
+            api.rows[2], api.rows[3] = rows[3], rows[2]
+        return api.by_page(params)
+
+    head = mirror.head()
+    api.give = swapping
+    assert mirror.run().error is None
+    assert mirror.gone() == []
+    api.give = api.by_page
+    assert mirror.run().error is None
+    assert mirror.update(head) == []
+    assert [one["id"] for one in mirror.listed()] == [0, 1, 3, 2, 4, 5, 6, 7, 8]
+
+
+def test_a_row_that_two_runs_miss_is_gone_although_others_move(mirror: Mirror, api: Api) -> None:
+    rows = [row(number) for number in range(9)]
+    api.rows = list(rows)
+    mirror.watch(api.url, paging="page")
+    mirror.run()
+
+    def moving(params: Params) -> bytes:
+        if params["page"] == "2":
+            api.rows = [row(100 + len(api.asked)), *api.rows]
+        return api.by_page(params)
+
+    api.give = moving
+    api.rows.remove(row(5))
+    mirror.run()
+    assert mirror.gone() == []
+    mirror.run()
+    assert mirror.gone() == [5]
+    # one that is missed, seen and missed again was not missed twice in a row
+    for missing in (True, False, True):
+        api.rows = [one for one in api.rows if one["id"] != 8] + ([] if missing else [row(8)])
+        mirror.run()
+        assert 8 not in mirror.gone()
 
 
 # -- from page to page
@@ -170,6 +237,14 @@ def test_an_api_that_knows_no_pages_is_told_apart_from_one_without_end(mirror: M
     assert mirror.rows() == api.rows
 
 
+def test_one_that_knows_no_pages_is_told_apart_however_many_rows_it_has(mirror: Mirror, api: Api) -> None:
+    api.rows = [row(number) for number in range(1200)]
+    api.give = lambda _: json.dumps(api.rows).encode()
+    mirror.watch(api.url, paging="page")
+    assert "'page'" in (mirror.run().error or "")
+    assert len(api.asked) == 2
+
+
 def test_as_many_pages_as_are_wanted(mirror: Mirror, api: Api) -> None:
     api.rows = [row(number) for number in range(30)]
     mirror.watch(api.url, paging="page", max_pages=2)
@@ -178,6 +253,116 @@ def test_as_many_pages_as_are_wanted(mirror: Mirror, api: Api) -> None:
     api.rows.insert(0, row(100))
     mirror.run()
     assert mirror.gone() == [5]
+
+
+def test_fewer_pages_are_wanted_while_it_walks(mirror: Mirror, api: Api) -> None:
+    api.rows = [row(number) for number in range(30)]
+    mirror.watch(api.url, paging="page", max_pages=8, delay="20s")
+    for _ in range(4):
+        mirror.visit()
+    mirror.watch(api.url, paging="page", max_pages=2, delay="20s")
+    assert mirror.run().error is None
+    assert len(api.asked) <= 5
+
+
+@pytest.mark.parametrize("other", [{"params": {"sort": "name"}}, {"key": "name"}], ids=["params", "key"])
+def test_what_is_asked_for_changes_while_it_walks_and_it_begins_anew(
+    mirror: Mirror, api: Api, other: dict[str, Any]
+) -> None:
+    api.rows = [row(number) for number in range(7)]
+    mirror.watch(api.url, paging="page", delay="20s")
+    mirror.visit()
+    mirror.visit()
+    mirror.watch(api.url, paging="page", delay="20s", **other)
+    assert mirror.run().error is None
+    params = other.get("params", {})
+    assert api.asked == [{"page": "1"}, {"page": "2"}, *({**params, "page": str(page)} for page in range(1, 5))]
+    assert mirror.rows() == api.rows
+
+
+def test_titles_and_types_change_with_the_sources_file(mirror: Mirror, api: Api) -> None:
+    api.rows = [row(1, price=5)]
+    mirror.watch(api.url, columns=["id", {"name": "price", "title": "Price"}])
+    mirror.run()
+    head = mirror.head()
+    mirror.watch(api.url, columns=["id", {"name": "price", "title": "In euros", "type": "money"}])
+    mirror.run()
+    columns = mirror.storage.sheets.standing("t").columns
+    assert [(column.title, column.type) for column in columns] == [("Id", "text"), ("In euros", "money")]
+    assert mirror.head() == head
+
+
+def test_a_worker_that_comes_back_too_late_leaves_the_run_to_the_other(
+    mirror: Mirror, api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its lease was over, and while it waited for an answer another one has read the same page."""
+    api.rows = [row(number) for number in range(9)]
+    mirror.watch(api.url, paging="page")
+    claim = mirror.storage.sources.claim_now(["t"], lease_s=LEASE_S)
+    (watched,), _ = mirror.poller.begin(claim)
+    others: list[Outcome] = []
+
+    def give(params: Params) -> bytes:
+        if params["page"] == "2" and len(api.asked) == 2:
+            others.append(mirror.poller.poll(watched).outcome)
+        return api.by_page(params)
+
+    api.give = give
+    ours = mirror.poller.poll(watched).outcome
+    assert [asked["page"] for asked in api.asked] == ["1", "2", "2", "3", "4"]
+    assert [outcome.error for outcome in (ours, *others)] == [None, None]
+    assert mirror.rows() == api.rows
+    assert mirror.gone() == []
+    assert "bug" not in caplog.text
+
+
+# -- as the APIs that people name
+
+
+def test_coins_as_coingecko_gives_them_with_all_that_it_does_to_its_guests(mirror: Mirror, api: Api) -> None:
+    api.rows = [row(number, roi=None if number % 2 else {"times": number / 3}) for number in range(170)]
+    api.instead = {
+        2: Reply(b'{"status": {"error_code": 429}}', status=429, headers={"Content-Type": "application/json"}),
+        3: Reply(json.dumps(COINGECKO).encode(), headers={"Content-Type": "application/json"}),
+        5: Reply(b"<html>502 Bad Gateway</html>", status=502, headers={"Content-Type": "text/html"}),
+        6: Reply(b"<html>Just a moment...</html>", headers={"Content-Type": "text/html"}),
+    }
+    mirror.watch(api.url, paging="page", params={"vs_currency": "usd", "per_page": 50})
+    assert mirror.run().error is None
+    assert [asked["page"] for asked in api.asked] == ["1", "2", "2", "2", "3", "3", "3", "4"]
+    assert mirror.rows() == sorted(api.rows, key=json.dumps)
+    assert mirror.listed() == api.rows
+
+
+def test_questions_as_stack_exchange_gives_them(mirror: Mirror, api: Api) -> None:
+    """Always compressed; `has_more` says whether there is another page, and to ask for one that is not is an error."""
+    api.rows = [row(number) for number in range(6)]
+    headers = {"Content-Type": "application/json; charset=utf-8", "Content-Encoding": "gzip"}
+
+    def give(params: Params) -> Answer:
+        page = int(params["page"])
+        if page > 2:
+            return Reply(b'{"error_id": 403, "error_message": "page above 25 requires access token"}', status=403)
+        body = {"items": api.part(params), "has_more": page < 2, "quota_max": 300, "quota_remaining": 299}
+        if page == 1:
+            body["backoff"] = 10
+        return Reply(gzip.compress(json.dumps(body).encode()), headers=headers)
+
+    api.give = give
+    mirror.watch(api.url, paging="page", items="items")
+    assert mirror.visit().goes_on_in_s == 10
+    assert mirror.run().error is None
+    assert mirror.rows() == api.rows
+    assert [asked["page"] for asked in api.asked] == ["1", "2"]
+
+
+def test_a_violated_throttle_of_stack_exchange_is_waited_out(mirror: Mirror, api: Api) -> None:
+    api.rows = [row(1)]
+    error = {"error_id": 502, "error_name": "throttle_violation", "error_message": "too many requests from this IP"}
+    api.instead[1] = Reply(json.dumps(error).encode(), status=400, headers={"Content-Type": "application/json"})
+    mirror.watch(api.url, items="")
+    assert (mirror.visit().goes_on_in_s or 0) >= 60
+    assert mirror.run().error is None
 
 
 # -- what goes wrong
@@ -264,14 +449,30 @@ def test_after_five_more_tries_a_run_is_given_up_and_nothing_is_gone(mirror: Mir
     assert mirror.gone() == [4, 5, 6, 7, 8]
 
 
-def test_any_other_4xx_ends_the_run_with_its_reason(mirror: Mirror, api: Api) -> None:
+def test_the_pauses_between_tries_double_and_are_not_all_the_same(mirror: Mirror, api: Api) -> None:
+    api.instead = {number: Reply(status=503) for number in range(1, 100)}
+    mirror.watch(api.url)
+    pauses = []
+    while (pause_s := mirror.visit().goes_on_in_s) is not None:
+        pauses.append(pause_s)
+    assert len(pauses) == 5
+    first = pauses[0] // 1.5 and (60 if pauses[0] >= 60 else 1)
+    shares = [pause_s / (first * 2**number) for number, pause_s in enumerate(pauses)]
+    assert all(1 <= share <= 1.5 for share in shares)
+    assert len(set(shares)) > 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 422])
+def test_any_other_4xx_ends_the_run_with_its_reason(mirror: Mirror, api: Api, status: int) -> None:
     api.rows = [row(number) for number in range(9)]
-    api.instead[2] = Reply(b'{"detail": "Invalid token."}', status=401, headers={"Content-Type": "application/json"})
+    api.instead[2] = Reply(b'{"detail": "Invalid token."}', status=status, headers={"Content-Type": "application/json"})
     mirror.watch(api.url, paging="page")
     outcome = mirror.visit()
-    assert outcome.failure is Failure.CLIENT_ERROR
+    assert outcome.failure is (Failure.GONE if status == 410 else Failure.CLIENT_ERROR)
     assert "Invalid token." in (outcome.error or "")
     assert len(api.asked) == 2
+    assert "Invalid token." in (mirror.storage.sheets.standing("t").why or "")
+    assert mirror.gone() == []
 
 
 def test_rows_without_a_key_are_left_out_and_told(mirror: Mirror, api: Api) -> None:
@@ -316,6 +517,34 @@ def test_what_is_no_list_is_told(mirror: Mirror, api: Api, body: bytes, told: st
     api.give = lambda _: body
     mirror.watch(api.url)
     assert told in (mirror.run().error or "")
+
+
+@pytest.mark.parametrize("depth", [50, 150, 300, 450, 600, 800, 900, 950, 980, 990])
+def test_a_row_that_is_nested_deeply_is_kept_or_told(mirror: Mirror, api: Api, depth: int) -> None:
+    api.give = lambda _: b'[{"id": 1, "deep": ' + b"[" * depth + b"1" + b"]" * depth + b"}]"
+    mirror.watch(api.url)
+    outcome = mirror.run()
+    assert (outcome.error is None) == (depth < 100), outcome.error
+    assert outcome.failure is not Failure.BUG
+
+
+def test_members_with_strange_names_and_values_of_any_type_are_kept(mirror: Mirror, api: Api) -> None:
+    rows = [
+        {"id": 1, "\ud800": 1, "\0": 2, "": 3, "a.b": 4, "$where": 5, "n": 1},
+        {"id": "1", "n": "text"},
+        {"id": 1.5, "n": [1]},
+        {"id": True, "n": {"$gt": 1}},
+        {"id": [1], "n": 10**400},
+        {"id": {"x": 1}, "n": None},
+    ]
+    api.give = lambda _: json.dumps(rows).encode()
+    mirror.watch(api.url)
+    outcome = mirror.run()
+    assert (outcome.error, outcome.arrived) == (None, 6)
+    assert mirror.listed() == rows
+    names = [column.name for column in mirror.storage.sheets.standing("t").columns]
+    for name in ("", *names):
+        assert sorted(map(json.dumps, mirror.paged(TableOrder(column=name), limit=2))) == sorted(map(json.dumps, rows))
 
 
 def test_a_delay_between_pages_holds_no_worker(mirror: Mirror, api: Api) -> None:

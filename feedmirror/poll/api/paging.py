@@ -14,6 +14,9 @@ from feedmirror.poll.api.options import ApiOptions, Paging
 
 Position = Mapping[str, Any]
 
+# How the Stack Exchange API says that a page is the last one; to ask for the next may be an error there.
+_HAS_MORE = ("has_more",)
+
 
 def address(url: str, options: ApiOptions, position: Position) -> str:
     """Where to ask for the page at this position."""
@@ -43,6 +46,8 @@ def following(url: str, options: ApiOptions, position: Position, answer: Answer)
     rows = len(answer.rows)
     match options.paging:
         case Paging.PAGE | Paging.OFFSET if not rows or rows < (options.page_size or 0):
+            return None
+        case Paging.PAGE | Paging.OFFSET if answer.member(_HAS_MORE) is False:
             return None
         case Paging.PAGE:
             return {"page": position.get("page", 1) + 1}

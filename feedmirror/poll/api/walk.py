@@ -20,7 +20,7 @@ from feedmirror.poll.api import paging, patience
 from feedmirror.poll.api.answer import Answer, NotJson, RawRow, decoded
 from feedmirror.poll.api.options import MOST_PAGES, ApiOptions
 from feedmirror.poll.visit import Visit
-from feedmirror.storage.tables import row_id
+from feedmirror.storage.tables import Superseded, row_id
 from feedmirror.table import Column, RowText, extended, member
 
 log = logging.getLogger(__name__)
@@ -58,6 +58,13 @@ class _Walk:
         self._notices: list[str] = []
 
     def go_on(self) -> Outcome:
+        try:
+            return self._go_on()
+        except Superseded as error:  # this visit's lease is over, and what becomes of it counts no more
+            log.info("%s", error)
+            return self._later(0, str(error))
+
+    def _go_on(self) -> Outcome:
         while self._run.position is not None:
             if wait_s := self._wait_s():
                 return self._later(wait_s, "its group's limits leave no room")
@@ -112,7 +119,7 @@ class _Walk:
     ) -> paging.Position | None:
         """Where to go on, unless that leads in a circle or too far. Raises ParseError."""
         pages = self._run.pages + 1
-        if following is None or pages == self._options.max_pages:
+        if following is None or pages >= (self._options.max_pages or MOST_PAGES + 1):
             return None
         if pages >= MOST_PAGES:
             raise ParseError(f"it has more than {MOST_PAGES:,} pages; set max_pages to how many are wanted")
@@ -147,7 +154,7 @@ class _Walk:
     def _key(self, row: RawRow) -> str | None:
         """What tells the row from others, as text; None if it is not there. Without a `key` it is all of the row."""
         values = [member(row.value, path) for path in self._options.key] or [row.value]
-        return None if None in values else json.dumps(values, sort_keys=True)
+        return None if None in values else json.dumps(values, sort_keys=True, default=str)
 
     @property
     def _key_words(self) -> str:
@@ -203,8 +210,9 @@ class _Walk:
 
 
 def _terms(source: Source) -> str:
-    """What the addresses of a run are made of, in short: with other parameters its pages are others."""
+    """What a run asks for, and by what it knows rows, in short: with another key its first pages have other rows."""
     asked = {
-        name: source.options.get(name) for name in ("params", "paging", "page", "offset", "cursor", "next", "items")
+        name: source.options.get(name)
+        for name in ("params", "paging", "page", "offset", "cursor", "next", "items", "key")
     }
     return sha224(json.dumps([source.url, asked], sort_keys=True).encode()).hexdigest()
