@@ -395,7 +395,7 @@ def test_an_end_that_was_broken_off_is_gone_on_with(table: Table, monkeypatch: p
     """Killed while rows are marked as gone: the rest is marked, none twice, and the counts are those of the run."""
     rows = [{"id": number} for number in range(1300)]
     table.run(rows)
-    run = table.walk([*rows[:2]], [rows[1], rows[2]])
+    run = table.walk(rows[:2], [rows[2]])
     real, portions = table.storage.tables._mark_gone, iter([True])
 
     def killed(*args: Any) -> None:
@@ -413,6 +413,26 @@ def test_an_end_that_was_broken_off_is_gone_on_with(table: Table, monkeypatch: p
     assert run.position is None
     assert table.storage.tables.end(run, now=NOW) == 797
     assert marked < {row.changed_us for row in _all_changes(table) if row.gone}
+    assert table.ids() == [0, 1, 2]
+    assert table.storage.sheets.standing("t").rows == 3
+
+
+def test_an_end_that_was_broken_off_while_rows_that_moved_were_sorted_out_counts_them_once(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.run([{"id": 0}, {"id": 1}, {"id": 2}])
+    run = table.walk([{"id": 0}, {"id": 1}], [{"id": 1}, {"id": 2}])
+    real = table.storage.tables._list_once
+
+    def killed(*args: Any) -> None:
+        real(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(table.storage.tables, "_list_once", killed)
+    with pytest.raises(KeyboardInterrupt):
+        table.storage.tables.end(run, now=NOW)
+    monkeypatch.undo()
+    table.storage.tables.end(table.begin(), now=NOW)
     assert table.ids() == [0, 1, 2]
     assert table.storage.sheets.standing("t").rows == 3
 

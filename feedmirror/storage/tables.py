@@ -200,12 +200,19 @@ class Tables:
     def end(self, run: Run, *, now: datetime, gone_told: timedelta = _GONE_TOLD) -> int:
         """End a run that has seen every page: what it has not seen is gone. Gives how many rows that were.
 
-        `gone_told`: for how long anybody is told that a row is gone.
+        Where rows moved while it walked, one that it has not seen may have moved to a page that was read already: it is
+        gone if the next complete run does not see it either. `gone_told`: for how long anybody is told that a row is
+        gone.
         """
         seen = _Seen()
         gone = 0
-        for ids in _portions(self._unseen(run, seen)):
-            self._within(lambda session, ids=ids: self._mark_gone(run, ids, session))  # type: ignore[misc]
+        have_moved: bool | None = None
+        for rows in _portions(self._unseen(run, seen)):
+            if have_moved is None:
+                have_moved = self._saw_rows_move(run)
+            ids = self._missed_again(run, rows) if have_moved else [row["_id"] for row in rows]
+            if ids:
+                self._within(lambda session, ids=ids: self._mark_gone(run, ids, session))  # type: ignore[misc]
             gone += len(ids)
         self._list_once(seen.before)
         counts = {"rows": seen.rows, "new": run.new, "changed": run.changed, "gone": gone}
@@ -215,9 +222,27 @@ class Tables:
         self._forget_gone(run.source_id, before_us=stamp_us(now - gone_told))
         return gone
 
-    def _unseen(self, run: Run, seen: "_Seen") -> Iterator[str]:
+    def _missed_again(self, run: Run, rows: Sequence[_Document]) -> list[str]:
+        """Of these rows, which the run has not seen, those that the one before did not see either; notes the others."""
+        last = (self._runs.find_one({"_id": run.source_id}, {"listed": 1}) or {}).get("listed")
+        maybe = [row["_id"] for row in rows if row.get("missed") != last]
+        self._rows.update_many({"_id": {"$in": maybe}}, {"$set": {"missed": run.number}})
+        return [row["_id"] for row in rows if row.get("missed") == last]
+
+    def _saw_rows_move(self, run: Run) -> bool:
+        """Whether it has seen a row on two pages."""
+        stages: list[_Document] = [
+            {"$match": _of(run)},
+            {"$unwind": "$ids"},
+            {"$group": {"_id": "$ids", "times": {"$sum": 1}}},
+            {"$match": {"times": {"$gt": 1}}},
+            {"$limit": 1},
+        ]
+        return next(self._seen.aggregate(stages, allowDiskUse=True), None) is not None
+
+    def _unseen(self, run: Run, seen: "_Seen") -> Iterator[_Document]:
         """The rows that are there and that the run has not seen, by merging two sorted lists: both may be long."""
-        there = self._rows.find({"source": run.source_id, "gone": False}, {"_id": 1}).sort("_id", ASCENDING)
+        there = self._rows.find({"source": run.source_id, "gone": False}, {"missed": 1}).sort("_id", ASCENDING)
         stages: list[_Document] = [
             {"$match": _of(run)},
             {"$project": {"page": 1, "part": 1, "ids": 1}},
@@ -230,7 +255,7 @@ class Tables:
             while last is not None and last < row["_id"]:
                 last = next(ids, None)
             if last != row["_id"]:
-                yield row["_id"]
+                yield row
         for _ in ids:  # to its end: there may be others that came again
             continue
 
@@ -284,8 +309,8 @@ def row_id(source_id: str, key: str) -> str:
     return sha224(f"{source_id}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _portions(ids: Iterator[str]) -> Iterator[list[str]]:
-    while portion := list(islice(ids, _PORTION)):
+def _portions(rows: Iterator[_Document]) -> Iterator[list[_Document]]:
+    while portion := list(islice(rows, _PORTION)):
         yield portion
 
 
