@@ -18,6 +18,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
 SCRIPTS = Path(sys.executable).parent
 
+CELERY = [str(SCRIPTS / "celery"), "-A", "stack_scrap"]
+# One process that polls, so that it is known which one does.
+WORKER = [*CELERY, "worker", "--concurrency=1", "--loglevel=INFO"]
+BEAT = [*CELERY, "beat", "--pidfile=", "--loglevel=INFO"]
+
 # What of this process's environment would change how the programs behave.
 _OURS = ("HOST", "PORT", "MONGODB_URI", "CELERY_BROKER_URL", "VIRTUAL_ENV")
 
@@ -102,3 +107,18 @@ class Running:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def kill(program: Running) -> None:
+    """With all of its children, as a machine does that has no memory left, or no power."""
+    with suppress(ProcessLookupError):
+        program.signal_group(signal.SIGKILL)
+    program.process.wait()
+
+
+def child_of(pid: int) -> int:
+    """The one child of this process: whichever of its threads has forked it."""
+    (child,) = [
+        child for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+    return int(child)

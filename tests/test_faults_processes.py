@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,16 +20,12 @@ from feedmirror.mongod import Mongod
 from feedmirror.storage import Storage
 from tests.atom import atom
 from tests.feed_server import FeedServer, Request
-from tests.processes import SCRIPTS, Running, environment, free_port
+from tests.processes import BEAT, WORKER, Running, child_of, environment, free_port, kill
 from tests.waiting import wait_until
 
 EVERY_S = 2
 # What a claim, and a poll, of a process that was killed is over after.
 LEASE_S = 3
-CELERY = [str(SCRIPTS / "celery"), "-A", "stack_scrap"]
-# One process that polls, so that it is known which one does.
-WORKER = [*CELERY, "worker", "--concurrency=1", "--loglevel=INFO"]
-BEAT = [*CELERY, "beat", "--pidfile=", "--loglevel=INFO"]
 
 
 class HeldFeed:
@@ -105,21 +101,6 @@ def assert_each_once(storage: Storage, feed: HeldFeed) -> None:
     feed.ask("Asked after all that")
     wait_until(lambda: feed.titles[-1] in stored(storage), "what was asked after all that", timeout_s=30)
     assert sorted(stored(storage)) == sorted(feed.titles)
-
-
-def kill(program: Running) -> None:
-    """With all of its children, as a machine does that has no memory left, or no power."""
-    with suppress(ProcessLookupError):
-        program.signal_group(signal.SIGKILL)
-    program.process.wait()
-
-
-def child_of(pid: int) -> int:
-    """The one child of this process: whichever of its threads has forked it."""
-    (child,) = [
-        child for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
-    ]
-    return int(child)
 
 
 # -- killed within a poll
