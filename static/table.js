@@ -105,6 +105,17 @@
     if (marked) delete marked.dataset.moved;
   });
 
+  /** A picture that does not come leaves its room empty. */
+  function noteMissing(image) {
+    image.classList.toggle("missing", image.complete && !image.naturalWidth);
+  }
+
+  for (const outcome of ["load", "error"]) {
+    // these do not bubble
+    body.addEventListener(outcome, (event) => noteMissing(event.target), true);
+  }
+  body.querySelectorAll("img").forEach(noteMissing);
+
   /** Change the rows without moving the one that the reader looks at. */
   function keepingPlace(change) {
     const anchor = window.scrollY > 0 ? Array.from(body.rows).find((row) => row.getBoundingClientRect().bottom > 0) : null;

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import starmap
+from math import isfinite
 from urllib.parse import urlsplit
 
 from feedmirror.table import Column, ColumnType, Row, Value, loaded, value_in
 from feedmirror.web import links, times
 
 _LONGEST_TEXT = 300
+_FULLY_SEEN = 40
 _LONGEST_TITLE = 2_000
 # Prices and shares differ in their first digits; what follows is noise.
 _DIGITS = 4
-_MOST_PLACES = 6
+_MOST_DIGITS = 6
 _LONGEST_INT = 24
 _LARGEST, _SMALLEST = Decimal("1e15"), Decimal("1e-12")
 
@@ -64,7 +66,7 @@ def _cell(column: Column, value: Value, row: Row, now: datetime) -> Cell:
     if isinstance(value, datetime):
         return Cell(text=_when(value, now), moment=value)
     if isinstance(value, int | Decimal):
-        exact = format(value, "f") if isinstance(value, int) or abs(value.adjusted()) < 40 else str(value)
+        exact = format(value, "f") if isinstance(value, Decimal) and abs(value.adjusted()) < 40 else str(value)
         text = _number(value, column.type) if column.type and column.type.is_numeric else exact
         past = _past(row.past.get(column.name, ()), column, now)
         return Cell(text=text, title=None if text == exact else exact, number=exact, past=past)
@@ -72,13 +74,13 @@ def _cell(column: Column, value: Value, row: Row, now: datetime) -> Cell:
 
 
 def _text(column: Column, value: str) -> Cell:
-    title = value[:_LONGEST_TITLE] if len(value) > _LONGEST_TEXT else None
+    title = value[:_LONGEST_TITLE] if len(value) > _FULLY_SEEN else None
     href = links.followable(value) if column.type in (ColumnType.LINK, ColumnType.IMAGE) else None
     if href is not None and column.type is ColumnType.IMAGE and (src := links.loadable(value)) is not None:
         return Cell(text=_short_address(href), src=src)
     if href is not None:
         return Cell(text=_short_address(href), title=value[:_LONGEST_TITLE], href=href)
-    return Cell(text=value if title is None else value[:_LONGEST_TEXT].rstrip() + "…", title=title)
+    return Cell(text=value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT].rstrip() + "…", title=title)
 
 
 def _short_address(url: str) -> str:
@@ -112,7 +114,7 @@ def _plain(value: int | Decimal) -> str:
         return f"{value:,}"
     exponent = value.as_tuple().exponent
     given = max(0, -exponent) if isinstance(exponent, int) else 0
-    return f"{value:,.{min(given, _places(value, _MOST_PLACES))}f}"
+    return f"{value:,.{min(given, _places(value, max(2, _MOST_DIGITS - value.adjusted())))}f}"
 
 
 def _money(value: int | Decimal) -> str:
@@ -140,13 +142,15 @@ def _past(points: Sequence[tuple[int, float]], column: Column, now: datetime) ->
         return None
     numbers = [number for _, number in points]
     low, high = min(numbers), max(numbers)
+    part = 1 if isfinite(high - low) else 0.5  # of numbers that are further apart than any number
     began, ends = points[0][0], max(points[-1][0] + 1, int(now.timestamp()))
     drawn = [*points, (ends, points[-1][1])]
 
     def place(at: int, number: float) -> str:
         across = (at - began) / (ends - began) * _WIDTH
         # a line of numbers that are all the same lies in the middle
-        down = _HEIGHT / 2 if high == low else 1 + (_HEIGHT - 2) * (1 - (number / 2 - low / 2) / (high / 2 - low / 2))
+        up = 0.5 if high == low else (part * number - part * low) / (part * high - part * low)
+        down = 1 + (_HEIGHT - 2) * (1 - up)
         return f"{across:.1f},{down:.1f}"
 
     since = times.duration(min(ends - began, column.history_s or ends - began))
@@ -155,4 +159,5 @@ def _past(points: Sequence[tuple[int, float]], column: Column, now: datetime) ->
 
 
 def _reading(number: float, column: Column) -> str:
-    return _number(Decimal(repr(number)), column.type or ColumnType.NUMBER)
+    exact = int(number) if number.is_integer() else Decimal(repr(number))
+    return _number(exact, column.type or ColumnType.NUMBER)

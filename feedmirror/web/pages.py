@@ -31,6 +31,7 @@ from feedmirror.web.assets import Assets
 from feedmirror.web.excerpt import excerpt
 from feedmirror.web.query import BadParameter, Filters, PageQuery, Parameters, encoded, page_query, sources_query
 from feedmirror.web.table_query import table_query
+from feedmirror.web.table_update import table_path
 
 if TYPE_CHECKING:
     from feedmirror.storage import Storage
@@ -99,6 +100,7 @@ class Pages:
             rfc3339=representation.rfc3339,
             seconds=stamps.seconds,
             standing=groups.standing_in_a_word,
+            table_path=table_path,
             told_apart_by=sources.told_apart_by,
             until=times.until,
         )

@@ -11,6 +11,7 @@ import urllib.parse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from feedmirror.models import SourceFilter
 from feedmirror.table import Row, TableUpdate
 from feedmirror.web import gzipped, stamps, unavailable
 from feedmirror.web.answer import Answer, json_error, json_unavailable
@@ -93,7 +94,15 @@ def _look_up(source_id: str, query: UpdateQuery, storage: "Storage") -> TableUpd
         update = storage.sheets.since(source_id, after_us=query.after_us, limit=query.limit, before_us=query.before_us)
     else:
         update = storage.sheets.newest(source_id, limit=query.limit, before_us=query.before_us)
-    return update if update.rows or storage.sheets.has(source_id) else None
+    return update if update.rows or is_table(source_id, storage) else None
+
+
+def is_table(source_id: str, storage: "Storage") -> bool:
+    """Whether the source has a table, or will have one after its first run."""
+    if storage.sheets.has(source_id):
+        return True
+    watched = storage.watchlist.page(SourceFilter(ids=(source_id,)), limit=1).sources
+    return any(one.source.kind != "feed" for one in watched)
 
 
 def _further(source_id: str, query: UpdateQuery, update: TableUpdate) -> str | None:
