@@ -47,7 +47,7 @@ ALLOWED: dict[str, set[str]] = {
         "table",
     },
     "web": {*BASE, "__init__", "politeness", "storage", "table", "words"},
-    "by_hand": {*BASE, "config", "db", "mongod", "poll", "sources_file", "sources_watch", "storage"},
+    "by_hand": {*BASE, "checks", "config", "db", "mongod", "poll", "sources_file", "sources_watch", "storage"},
     "celeryconfig": {*BASE, "config", "ticks"},
     "stack_scrap": {
         *BASE,
