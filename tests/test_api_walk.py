@@ -416,6 +416,8 @@ def test_stack_exchange_s_backoff_is_kept_to(mirror: Mirror, api: Api) -> None:
     assert mirror.visit().goes_on_in_s == 10
     mirror.run()
     assert mirror.rows() == api.rows
+    # it said that there is no more
+    assert [asked["page"] for asked in api.asked] == ["1", "2"]
 
 
 def test_a_page_of_html_in_the_middle_is_tried_again(mirror: Mirror, api: Api) -> None:

@@ -406,3 +406,30 @@ def test_what_cannot_be_used_of_an_api_is_told(lines: str, told: str) -> None:
     where, _, what = mistake_told.partition(": ")
     assert where in ("sources.toml, line 5", "sources.toml, line 6")
     assert told in what
+
+
+def test_the_examples_only_need_their_signs_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKER_TOKEN", "t")
+    lines = (ROOT / "sources.toml").read_text("utf-8").splitlines()
+    # what is said of them is indented further, or is a sentence
+    is_example = False
+    uncommented = []
+    for line in lines:
+        is_example = line == "# [[source]]" or (is_example and line.startswith("# "))
+        uncommented.append(line.removeprefix("# ") if is_example else line)
+    read = parse_sources("\n".join(uncommented))
+    assert read.mistakes == ()
+    names = [source.name for source in read.sources]
+    assert names == ["Stack Overflow", "Coin markets", "Stack Overflow, newest", "Issues"]
+
+
+def test_page_by_page_until_one_is_empty_takes_five_lines() -> None:
+    text = """
+[[source]]
+name = "Coins"
+kind = "api"
+url = "https://api.example.com/coins"
+paging = "page"
+key = "id"
+"""
+    assert parse_sources(text).mistakes == ()

@@ -192,7 +192,7 @@ def test_a_bad_parameter_is_refused_by_name(client: Client, table: Table, query:
         ("number", '"soon"', "soon", None),
         ("text", "79812345", "79812345", None),
         ("text", "true", "yes", None),
-        ("text", '{"a": [1.50]}', '{"a": [1.5]}', None),
+        ("text", '{"a": [1.50]}', '{"a": [1.50]}', None),
         ("text", '"' + "x" * 400 + '"', "x" * 300 + "…", "x" * 400),
         ("link", '"https://www.example.com/a/"', "example.com/a", "https://www.example.com/a/"),
         ("link", '"javascript:alert(1)"', "javascript:alert(1)", None),
