@@ -9,8 +9,9 @@ import pytest
 from feedmirror import checks
 from feedmirror.errors import ConfigError
 from feedmirror.models import Source
-from feedmirror.poll.api.options import ApiOptions, Column, ColumnType, Paging
+from feedmirror.poll.api.options import ApiOptions, Paging
 from feedmirror.sources_file import parse_sources, read_sources, source_id
+from feedmirror.table import Column, ColumnType
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -370,7 +371,10 @@ def test_an_api_with_everything_that_can_be_said_of_it(monkeypatch: pytest.Monke
     assert options.params == {"per_page": "50", "vs_currency": "usd", "sparkline": "false"}
     assert options.request_headers() == {"Authorization": "Token abc"}
     assert (options.items, options.key) == (("data", "rows"), (("id",), ("market", "name")))
-    assert options.columns == (Column(("name",), "name"), Column(("price", "usd"), "Price", ColumnType.MONEY))
+    assert options.columns == (
+        Column(("name",), "Name", history_s=7 * 86400),
+        Column(("price", "usd"), "Price", ColumnType.MONEY, history_s=7 * 86400),
+    )
     assert (options.delay_s, options.max_pages, options.history_s, options.page_size) == (1, 5, 7 * 86400, 50)
     assert (options.paging, options.field, options.parameter) == (Paging.CURSOR, ("meta", "next"), "after")
 
