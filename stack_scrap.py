@@ -161,7 +161,7 @@ def main(urls: Sequence[str]) -> int:
             print(f"{name}: {poll.outcome.error}", file=sys.stderr)
         for item in poll.outcome.new:
             print(f"{name}: {item.title}\n    {item.link or item.id}")
-    new = sum(len(poll.outcome.new) for poll in fared)
+    new = sum(len(poll.outcome.new) + poll.outcome.arrived for poll in fared)
     print(f"{new} new from {len(fared)} {'source' if len(fared) == 1 else 'sources'}", file=sys.stderr)
     return 0 if any(poll.outcome.ok for poll in fared) else 1
 

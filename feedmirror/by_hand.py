@@ -6,8 +6,8 @@ this moment is left to it.
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import closing, contextmanager, nullcontext
+from dataclasses import replace
 
 from feedmirror import checks, mongod
 from feedmirror.config import Settings
@@ -37,25 +37,46 @@ def open_storage(settings: Settings) -> Iterator[Storage]:
 def poll_now(storage: Storage, settings: Settings, sources: Sequence[Source]) -> list[Finished]:
     """Look at these sources; how each one fared.
 
-    Waits where a publisher's limits ask for a moment. Sources that would have to wait for longer are given as failed,
-    with what is in their way; nothing is kept of that.
+    Waits where a publisher's limits ask for a moment, and goes on with what takes several visits. Sources that would
+    have to wait for longer are given as failed, with what is in their way; nothing is kept of that.
     """
     poller = Poller(storage, settings)
-    polls: list[Future[Finished]] = []
-    waiting = [source.id for source in sources]
+    fared: dict[str, Finished] = {}
     refused: list[Postponed] = []
-    with closing(poller.crew()) as crew:
-        while waiting and not refused:
-            claim = storage.sources.claim_now(waiting, lease_s=settings.lease_s)
-            admitted, postponed = poller.begin(claim)
-            polls += [crew.take(watched) for watched in admitted]
-            waiting = [one.watched.source.id for one in postponed]
-            pause_s = min((one.by_s for one in postponed), default=0.0)
-            if pause_s > _WAIT_MAX_S:
-                refused = postponed
-            else:
-                time.sleep(pause_s)
-    return [*(poll.result() for poll in polls), *map(_refused, refused)]
+    waiting = [source.id for source in sources]
+    while waiting and not refused:
+        postponed = _one_round(poller, storage, settings, waiting, fared)
+        longest_s = max((one.by_s for one in postponed), default=0.0)
+        if longest_s > _WAIT_MAX_S:
+            refused = postponed
+        else:
+            time.sleep(min((one.by_s for one in postponed), default=0.0))
+        waiting = [one.watched.source.id for one in postponed]
+    return list({**fared, **{one.watched.source.id: _refused(one) for one in refused}}.values())
+
+
+def _one_round(
+    poller: Poller, storage: Storage, settings: Settings, source_ids: Sequence[str], fared: dict[str, Finished]
+) -> list[Postponed]:
+    """Look at these sources as far as their groups let us; adds how they fared, and gives those to come back to."""
+    with closing(poller.crew()) as crew:  # its end: how they fared is kept
+        admitted, postponed = poller.begin(storage.sources.claim_now(source_ids, lease_s=settings.lease_s))
+        polls = [crew.take(watched) for watched in admitted]
+    for finished in (poll.result() for poll in polls):
+        source_id, outcome = finished.watched.source.id, finished.outcome
+        fared[source_id] = _together(fared.get(source_id), finished)
+        if outcome.goes_on_in_s is not None:
+            postponed.append(Postponed(watched=finished.watched, by_s=outcome.goes_on_in_s, why=outcome.goes_on_why))
+    return postponed
+
+
+def _together(before: Finished | None, finished: Finished) -> Finished:
+    """A look that took several visits, as one."""
+    if before is None:
+        return finished
+    arrived = before.outcome.arrived + finished.outcome.arrived
+    edited = before.outcome.edited + finished.outcome.edited
+    return replace(finished, outcome=replace(finished.outcome, arrived=arrived, edited=edited))
 
 
 def _refused(postponed: Postponed) -> Finished:

@@ -264,6 +264,14 @@ class WatchedSource:
     active: bool = True
 
     @property
+    def interval_s(self) -> float | None:
+        """How often it is looked at; None before the first look at one that adapts.
+
+        The last interval may have been shorter than what is configured: a look that took a while began earlier.
+        """
+        return max((one for one in (self.looks.interval_s, self.source.every_s) if one is not None), default=None)
+
+    @property
     def state(self) -> State:
         if not self.active:
             return State.RETIRED

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from feedmirror.by_hand import poll_now
 from feedmirror.errors import Failure
 from feedmirror.models import Outcome
 from feedmirror.table import TableOrder
-from tests.apis import LEASE_S, Api, Mirror, Params, row
+from tests.apis import LEASE_S, SETTINGS, Api, Mirror, Params, row
 from tests.feed_server import Answer, Reply
 
 # -- what a run brings
@@ -576,3 +577,20 @@ def test_headers_come_from_the_environment_and_are_not_kept(
     mirror.run()
     assert api.server.requests[-1].headers["Authorization"] == "Token s3cret"
     assert "s3cret" not in repr(mirror.storage.sources.all())
+
+
+def test_by_hand_a_run_of_several_visits_is_seen_through(mirror: Mirror, api: Api) -> None:
+    api.rows = [row(number) for number in range(5)]
+    mirror.watch(api.url, paging="page", params={"per_page": 3}, delay="1.1s")
+    (finished,) = poll_now(mirror.storage, SETTINGS, [mirror.storage.sources.all()[0].source])
+    assert (finished.outcome.error, finished.outcome.arrived) == (None, 5)
+    assert mirror.storage.sheets.standing("t").rows == 5
+    assert [asked["page"] for asked in api.asked] == ["1", "2"]
+
+
+def test_by_hand_nobody_waits_for_longer_than_a_minute(mirror: Mirror, api: Api) -> None:
+    api.rows = [row(number) for number in range(5)]
+    mirror.watch(api.url, paging="page", params={"per_page": 3}, delay="5m")
+    (finished,) = poll_now(mirror.storage, SETTINGS, [mirror.storage.sources.all()[0].source])
+    assert "page 2" in (finished.outcome.error or "")
+    assert mirror.storage.sources.all()[0].looks.error is None

@@ -53,7 +53,7 @@ def _row(watched: WatchedSource, now: datetime) -> tuple[str, ...]:
         _apart(looks.last_at, now),
         _apart(looks.last_new_at, now),
         _apart(looks.next_at, now) if watched.active else "rests",
-        times.duration(looks.interval_s or source.every_s),
+        times.duration(watched.interval_s),
         f"{looks.items:,}",
         "" if an_hour is None else rate(an_hour),
         str(looks.windows_lost or ""),
