@@ -45,7 +45,7 @@ def following(url: str, options: ApiOptions, position: Position, answer: Answer)
     """
     rows = len(answer.rows)
     match options.paging:
-        case Paging.PAGE | Paging.OFFSET if not rows or rows < (options.page_size or 0) or _says_it_is_all(answer):
+        case Paging.PAGE | Paging.OFFSET if not rows or rows < (options.page_size or 0):
             return None
         case Paging.PAGE | Paging.OFFSET if answer.member(_HAS_MORE) is False:
             return None
@@ -63,11 +63,6 @@ def following(url: str, options: ApiOptions, position: Position, answer: Answer)
             return {"url": _allowed(urljoin(url, link), url, options)} if link else None
         case _:
             return None
-
-
-def _says_it_is_all(answer: Answer) -> bool:
-    """As the Stack Exchange API does, which counts every request."""
-    return answer.member(("has_more",)) is False
 
 
 def _allowed(link: str, url: str, options: ApiOptions) -> str:
