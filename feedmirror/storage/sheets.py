@@ -14,6 +14,7 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
+from feedmirror.errors import StorageError
 from feedmirror.storage.clock import Clock
 from feedmirror.storage.history import History
 from feedmirror.storage.tables import WALKING, columns_of, run_of
@@ -76,9 +77,17 @@ class Sheets:
         return TablePage(rows=shown, last=rows[-1].id if more else None)
 
     def every(self, source_id: str) -> Iterator[Row]:
-        """All rows that are there, in the order of the API, some of them in memory at a time."""
+        """All rows that are there, in the order of the API, some of them in memory at a time.
+
+        Raises StorageError where a run ends meanwhile: what it lists replaces what is being read, whose end is missing.
+        """
+        listed = self._listed_run(source_id)
+        first = listed and self._seen.find_one(listed, {"_id": 1}, sort=_API_ORDER)
         for ids in self._places(source_id, None):
             yield from self._there(ids)
+        # what is replaced goes from its beginning on
+        if first and self._seen.find_one(first, {"_id": 1}) is None:
+            raise StorageError(f"a run over {source_id} ended while its rows were read; begin again")
 
     def _listed(self, standing: Standing, after: str | None, limit: int) -> Iterator[Row]:
         """Rows in the order of the API."""
@@ -94,10 +103,9 @@ class Sheets:
 
     def _places(self, source_id: str, after: str | None) -> Iterator[list[str]]:
         """The ids that the last complete run listed, or else the one that is under way, from behind a row on."""
-        runs = self._runs.find_one({"_id": source_id}, {"listed": 1, "number": 1})
-        if runs is None:
+        listed = self._listed_run(source_id)
+        if listed is None:
             return
-        listed = {"source": source_id, "run": runs.get("listed") or runs["number"]}
         place = self._seen.find_one({**listed, "ids": after}) if after is not None else None
         if place is not None:
             yield place["ids"][place["ids"].index(after) + 1 :]
@@ -108,6 +116,11 @@ class Sheets:
             behind = {}
         for one in self._seen.find({**listed, **behind}, {"ids": 1}).sort(_API_ORDER).batch_size(20):
             yield one["ids"]
+
+    def _listed_run(self, source_id: str) -> _Document | None:
+        """What finds the notes of the run that says which rows are listed, and where."""
+        runs = self._runs.find_one({"_id": source_id}, {"listed": 1, "number": 1})
+        return None if runs is None else {"source": source_id, "run": runs.get("listed") or runs["number"]}
 
     def _there(self, ids: Sequence[str]) -> list[Row]:
         """These rows, in this order; those that are gone are left out."""
