@@ -1,10 +1,10 @@
-"""What goes back to a client, whatever server carries it: a status, headers and a body.
+"""What goes back to a client, whatever server carries it: a status, headers and a body, at once or piece by piece.
 
 Knows nothing of CherryPy or WSGI, so that the same answer can be hosted by either.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
@@ -12,23 +12,30 @@ from http import HTTPStatus
 JSON = "application/json; charset=utf-8"
 HTML = "text/html;charset=utf-8"
 
+Chunks = Generator[bytes, None, None]
+
 # MongoDB elects a new primary, or is started again, in a few seconds.
 RETRY_AFTER_S = 3
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP answer; what every answer carries is added by `headers`."""
+    """One HTTP answer; what every answer carries is added by `headers`.
+
+    `chunks`: the body, where it is made while it is sent; such an answer is for one client. Whoever sends it closes
+    them, at the end and when the client has gone; what they raise has to break the answer off.
+    """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    chunks: Chunks | None = None
 
     @cached_property
     def fields(self) -> tuple[tuple[str, str], ...]:
         """The headers one by one, with the body's length; made once, as an answer may be given to thousands."""
-        length = [] if self.status == HTTPStatus.NOT_MODIFIED else [("Content-Length", str(len(self.body)))]
-        return (*self.headers.items(), *length)
+        has_length = self.status != HTTPStatus.NOT_MODIFIED and self.chunks is None
+        return (*self.headers.items(), *([("Content-Length", str(len(self.body)))] if has_length else []))
 
 
 def json_answer(text: str, headers: Mapping[str, str] | None = None) -> Answer:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 import cherrypy
 
 from feedmirror.web import groups, sources, window_standing
-from feedmirror.web.answer import Answer, json_error
+from feedmirror.web.answer import Answer, Chunks, json_error
 from feedmirror.web.assets import Assets
 from feedmirror.web.direct import PollsFirst
 from feedmirror.web.headers import WithHeaders
@@ -22,6 +22,8 @@ from feedmirror.web.pages import Pages
 from feedmirror.web.query import Parameters, parameters
 from feedmirror.web.table_update import TableUpdates
 from feedmirror.web.update import Updates
+
+Body = bytes | Chunks
 
 if TYPE_CHECKING:
     from feedmirror.storage import Storage
@@ -93,7 +95,7 @@ class Address:
         self._open_storage = open_storage
         self._problem = problem
 
-    def __call__(self, *below: str) -> bytes:
+    def __call__(self, *below: str) -> Body:
         if below:
             return respond(not_found(self._problem))
         return respond(self._endpoint(parameters(query_string()), self._open_storage))
@@ -108,7 +110,7 @@ class Tables:
         self._open_storage = open_storage
         self._pages = pages
 
-    def __call__(self, *below: str) -> bytes:
+    def __call__(self, *below: str) -> Body:
         if len(below) > 1:
             return respond(not_found(self._pages.error))
         if not below:
@@ -124,7 +126,7 @@ class Unknown:
     def __init__(self, problem: "Problem"):
         self._problem = problem
 
-    def __call__(self, *_: str) -> bytes:
+    def __call__(self, *_: str) -> Body:
         return respond(not_found(self._problem))
 
 
@@ -138,7 +140,7 @@ class Static:
         self._problem = problem
         self._only = only
 
-    def __call__(self, *path: str) -> bytes:
+    def __call__(self, *path: str) -> Body:
         known = cherrypy.request.headers.get("If-None-Match")
         name = "/".join(path) or self._only
         answer = self._assets.answer(name, query_string().removeprefix("v="), known)
@@ -184,10 +186,13 @@ def query_string() -> str:
     return str(cherrypy.request.wsgi_environ.get("QUERY_STRING", ""))
 
 
-def respond(answer: Answer) -> bytes:
-    """Hand the answer to CherryPy."""
+def respond(answer: Answer) -> Body:
+    """Hand the answer to CherryPy, which closes what it sends piece by piece."""
     response = cherrypy.response
     response.status = f"{answer.status} {HTTPStatus(answer.status).phrase}"
     response.headers.pop("Content-Type", None)  # CherryPy's guess; 304 has none
     response.headers.update(answer.headers)
-    return answer.body
+    if answer.chunks is None:
+        return answer.body
+    response.stream = True
+    return answer.chunks
