@@ -13,6 +13,8 @@
     ├── groups     how each politeness group stands, likewise: GET /api/groups
     ├── pages      for people: GET / and GET /sources, and what an error looks like
     │   └── sources_page   what /sources shows, and what narrows it
+    ├── table_export   a table as a file: GET /tables/<source>.xlsx, .csv and .jsonl
+    │   └── export     the formats, each from rows to bytes
     └── assets     scripts, styles and the icon, as they were when the process began
     follower       a thread that keeps a window at the end of the stream
     └── window     the newest part of the stream, in memory
