@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import cherrypy
 
-from feedmirror.web import groups, sources, window_standing
+from feedmirror.web import groups, sources, table_export, window_standing
 from feedmirror.web.answer import Answer, Chunks, json_error
 from feedmirror.web.assets import Assets
 from feedmirror.web.direct import PollsFirst
@@ -102,7 +102,7 @@ class Address:
 
 
 class Tables:
-    """The list of the tables, and below it each of them by its source's id."""
+    """The list of the tables, and below it each of them by its source's id, which has no dot; with one it is a file."""
 
     exposed = True
 
@@ -115,6 +115,10 @@ class Tables:
             return respond(not_found(self._pages.error))
         if not below:
             return respond(self._pages.tables(self._open_storage))
+        source_id, dot, kind = below[0].rpartition(".")
+        if dot:
+            head = cherrypy.request.method == "HEAD"
+            return respond(table_export.answer(source_id, kind, self._open_storage, head=head))
         return respond(self._pages.table(below[0], parameters(query_string()), self._open_storage))
 
 
