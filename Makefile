@@ -52,6 +52,7 @@ bench: $(VENV)/.test
 	python -m bench.parse
 	python -m bench.poll
 	python -m bench.claims
+	python -m bench.export
 	python -m bench.update
 
 # Ten thousand sources for ten minutes.
