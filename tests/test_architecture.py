@@ -63,7 +63,7 @@ ALLOWED_TO_MODULES = {
 }
 
 # Programs of their own, which use whatever they show or try out; nothing of the house may stand on them.
-TOOLS = {"commands", "__main__", "demo", "invented"}
+TOOLS = {"commands", "__main__", "demo"}
 
 # Libraries that belong to one side of the house.
 FORBIDDEN_LIBRARIES = {

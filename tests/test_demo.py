@@ -1,4 +1,4 @@
-"""The demo: invented questions in the real feed's shape, served as the real site does."""
+"""The demo: invented questions in the real feed's shape, served as the real site does; and the command."""
 
 import re
 import signal
@@ -16,10 +16,12 @@ from random import Random
 import pytest
 from lxml import etree
 
-from feedmirror.demo import ENTRIES, Asked, DemoServer, InventedFeed, atom
+from feedmirror.demo.feed import ENTRIES, Asked, InventedFeed, atom
+from feedmirror.demo.market import InventedMarket
+from feedmirror.demo.questions import Question, questions
+from feedmirror.demo.server import DemoServer
 from feedmirror.errors import FetchError
 from feedmirror.fetch import fetch
-from feedmirror.invented import Question, questions
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 NAMES = {
@@ -171,9 +173,14 @@ def shape(parent: etree._Element) -> list[tuple[object, ...]]:
 # --- the server --------------------------------------------------------------------------------------------
 
 
+def demo_server(feed: InventedFeed, clock: list[datetime]) -> DemoServer:
+    market = InventedMarket(random=Random(1), now=NOW)
+    return DemoServer(("127.0.0.1", 0), feed=feed, market=market, now=lambda: clock[-1])
+
+
 @contextmanager
 def serving(feed: InventedFeed, clock: list[datetime]) -> Iterator[DemoServer]:
-    with DemoServer(("127.0.0.1", 0), feed, lambda: clock[-1]) as server:
+    with demo_server(feed, clock) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield server
@@ -184,12 +191,12 @@ def serving(feed: InventedFeed, clock: list[datetime]) -> Iterator[DemoServer]:
 def test_the_server_answers_304_until_there_is_something_new() -> None:
     clock = [NOW]
     with serving(invented(), clock) as server:
-        first = fetch(server.url, private=True)
+        first = fetch(server.feed_url, private=True)
         assert first.body is not None
         assert first.content_type.startswith("application/atom+xml")
-        assert fetch(server.url, private=True, validators=first.validators).body is None
+        assert fetch(server.feed_url, private=True, validators=first.validators).body is None
         clock.append(NOW + timedelta(minutes=1))
-        again = fetch(server.url, private=True, validators=first.validators)
+        again = fetch(server.feed_url, private=True, validators=first.validators)
     assert again.body is not None
     assert again.body.count(b"<entry>") == ENTRIES
 
@@ -201,6 +208,8 @@ def test_each_question_of_the_feed_has_a_page() -> None:
         page = fetch(server.site + newest.path, private=True)
         with pytest.raises(FetchError, match="404"):
             fetch(server.site + "/questions/1/none", private=True)
+        with pytest.raises(FetchError, match="404"):
+            fetch(server.site + "/coins", private=True)
     assert page.body is not None
     assert newest.question.summary in page.body.decode()
 
@@ -209,24 +218,29 @@ def test_each_question_of_the_feed_has_a_page() -> None:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
-def test_the_command_writes_its_source_serves_and_ends_cleanly(tmp_path: Path, ending: signal.Signals) -> None:
+def test_the_command_writes_its_sources_serves_and_ends_cleanly(tmp_path: Path, ending: signal.Signals) -> None:
     sources = tmp_path / "new folder" / "sources.toml"
     command = [sys.executable, "-m", "feedmirror.demo", "--every", "0.5", "--seed", "1", "--sources", str(sources)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
         assert demo.stdout is not None
         url = demo.stdout.readline().split()[-1]
         document = fetch(url, private=True)
-        (source,) = tomllib.loads(sources.read_text())["source"]
+        source, table = tomllib.loads(sources.read_text())["source"]
+        said = demo.stdout.readline().split()[-1]
+        coins = fetch(said + "?vs_currency=usd", private=True)
         demo.send_signal(ending)
         _, complaints = demo.communicate(timeout=10)
     assert document.body is not None
     assert document.body.count(b"<entry>") == ENTRIES
     assert (source["url"], source["every"], source["private"]) == (url, "1s", True)
+    assert (table["url"], table["kind"], table["private"]) == (said, "api", True)
+    assert coins.body is not None
+    assert coins.body.startswith(b'[{"id": ')
     assert (demo.returncode, complaints) == (0, "")
 
 
 def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
-    with DemoServer(("127.0.0.1", 0), invented(), lambda: NOW) as server:
+    with demo_server(invented(), [NOW]) as server:
         port = str(server.server_address[1])
         command = [sys.executable, "-m", "feedmirror.demo", "--port", port]
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
