@@ -1,5 +1,5 @@
 # make run     the whole system, set up on first use        make test   every check there is
-# make demo    the same, on an invented feed                make db     the bundled MongoDB alone
+# make demo    the same, on an invented feed and table      make db     the bundled MongoDB alone
 # make serve   the page alone, for many readers
 # make bench, conformance, format, lock, screenshot, clean: see CONTRIBUTING.md
 
@@ -40,7 +40,7 @@ test: preflight $(VENV)/.test
 	pytest --numprocesses auto --maxprocesses 4
 
 screenshot: $(VENV)/.test
-	python -m tests.screenshot docs/screenshot.png
+	python -m tests.screenshot docs/screenshot.png docs/screenshot-table.png
 
 # How much of other projects' own tests the parser agrees with; needs their feeds, which are no part of this project.
 conformance: $(VENV)/.test
