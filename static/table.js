@@ -84,16 +84,16 @@
     before.forEach(function (was, number) {
       const cell = row.cells[number];
       const is = said(cell);
-      if (was.number !== null && is.number !== null) {
-        if (was.number !== is.number) mark(cell, Number(is.number) < Number(was.number) ? "down" : "up");
-      } else if (was.text !== is.text && !cell.querySelector("time")) {
-        mark(cell, "other");
-      }
+      if (was.text === is.text || cell.querySelector("time")) return;
+      if (was.number === null || is.number === null) mark(cell, "other");
+      else mark(cell, Number(is.number) < Number(was.number) ? "down" : "up");
     });
   }
 
+  /** What a cell says to a reader, without the picture of what it was, and the number that it is. */
   function said(cell) {
-    return { number: cell.dataset.number || null, text: cell.textContent };
+    const text = Array.from(cell.childNodes).filter((node) => node.nodeName !== "svg");
+    return { number: cell.dataset.number || null, text: text.map((node) => node.textContent).join("") };
   }
 
   function mark(element, how) {

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from itertools import islice
+from itertools import islice, pairwise
 from random import Random
 from typing import Any
 
@@ -346,6 +346,24 @@ def test_history_has_an_end_in_number_and_in_age(table: Table, database: Databas
     assert min(points) >= 499 - 400 - 1
     # spread over all of the time that is kept
     assert min(points) < 499 - 390
+
+
+@pytest.mark.parametrize(("count", "least"), [(20, 20), (95, 95), (96, 48), (1000, 48)])
+def test_a_young_history_is_seen_closely_and_no_part_of_it_more_than_another(
+    table: Table, database: Database[dict[str, Any]], count: int, least: int
+) -> None:
+    week = replace(PRICE, history_s=7 * DAY.total_seconds())
+    table.run([{"id": 1, "price": 0}], columns=[week])
+    run, began = table.begin(), NOW + timedelta(seconds=10)
+    for number in range(count):
+        at = replace(run, began_at=began + number * timedelta(seconds=10))
+        History(database).note(at, texts([{"id": 1, "price": number}]))
+    points = table.past()[1]["price"][1:]
+    assert least - 1 <= len(points) <= POINTS
+    assert points[-1] == count - 1
+    gaps = [later - sooner for sooner, later in pairwise(points[:-1])]
+    assert max(gaps) <= 4 * min(gaps)
+    assert points[0] <= 2 * max(gaps)
 
 
 def test_history_has_numbers_alone(table: Table) -> None:

@@ -1,7 +1,7 @@
 """What numbers of a table were: for each row the last ones of the columns that keep their history.
 
-Bounded by age and by number: as many points as a small picture has room for, spread over the time that is kept; the
-last number within one such part of it stands for the part.
+Bounded by age and by number: as many points as a small picture has room for. The time that is kept is divided into as
+many parts, and the last number within a part stands for it; a history that is younger has shorter parts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -78,10 +78,41 @@ def _numbers(row: Any, columns: Iterable[tuple[str, Column]]) -> dict[str, float
 
 
 def _adding(point: _Document, shape: int, longest_s: int) -> list[_Document]:
-    """The update that adds a point, and lets go of what is too old, or was of columns that were others."""
-    part_s = max(1, longest_s // POINTS)
-    part_began = point["at"] - point["at"] % part_s
-    kept = {"$and": [{"$gte": ["$$this.at", point["at"] - longest_s]}, {"$lt": ["$$this.at", part_began]}]}
+    """The update that adds a point, and lets go of what is too old, or was of columns that were others.
+
+    While there is room every point stands for itself. When there is none, every second one goes, and parts are as long
+    as those that are left are apart from each other, until as many parts as there may be points are all of the time.
+    """
+    at = point["at"]
+    whole_s = max(1, longest_s // POINTS)
     there = {"$cond": [{"$eq": ["$shape", shape]}, {"$ifNull": ["$points", []]}, []]}
-    points = {"$concatArrays": [{"$filter": {"input": there, "cond": kept}}, [{"$literal": point}]]}
-    return [{"$set": {"shape": shape, "points": {"$slice": [points, -POINTS]}}}]
+    part_began = {"$subtract": [at, {"$mod": [at, "$part_s"]}]}
+    kept = {"$and": [{"$gte": ["$$this.at", at - longest_s]}, {"$lt": ["$$this.at", part_began]}]}
+    is_full = {"$gt": [{"$size": "$points"}, POINTS]}
+    span = {"$subtract": [at, {"$getField": {"field": "at", "input": {"$first": "$points"}}}]}
+    apart = {"$toInt": {"$ceil": {"$divide": [{"$multiply": [2, span]}, POINTS]}}}
+    return [
+        {"$set": {"part_s": {"$min": [{"$ifNull": ["$part_s", 1]}, whole_s]}, "points": there, "shape": shape}},
+        {
+            "$set": {
+                "points": {
+                    "$concatArrays": [
+                        {"$filter": {"input": "$points", "cond": kept}},
+                        [{"$literal": point}],
+                    ]
+                }
+            }
+        },
+        {
+            "$set": {
+                "part_s": {"$cond": [is_full, {"$max": ["$part_s", {"$min": [apart, whole_s]}]}, "$part_s"]},
+                "points": {"$cond": [is_full, _every_second("$points"), "$points"]},
+            }
+        },
+    ]
+
+
+def _every_second(points: str) -> _Document:
+    """Every second of these points, the last one among them."""
+    places = {"$range": [{"$subtract": [{"$size": points}, 1]}, -1, -2]}
+    return {"$reverseArray": {"$map": {"input": places, "as": "place", "in": {"$arrayElemAt": [points, "$$place"]}}}}

@@ -21,6 +21,9 @@ _LONGEST_TITLE = 2_000
 _DIGITS = 4
 _MOST_DIGITS = 6
 _LONGEST_INT = 24
+_NO_MOVE = Decimal("0.005")
+# Who counts thousands in whole ones does not count cents.
+_WITHOUT_CENTS = 1_000
 _LARGEST, _SMALLEST = Decimal("1e15"), Decimal("1e-12")
 
 # The picture of a column's past, in units of its own.
@@ -40,12 +43,14 @@ class Past:
 class Cell:
     """One value as it is shown.
 
-    `number`: the value to compare with what it was; None: it is none. `href` and `src` are safe to follow and to load.
+    `number`: the value to compare with what it was; None: it is none. `sign`: "up" or "down" of what is a change.
+    `href` and `src` are safe to follow and to load.
     """
 
     text: str = ""
     title: str | None = None
     number: str | None = None
+    sign: str | None = None
     moment: datetime | None = None
     href: str | None = None
     src: str | None = None
@@ -69,7 +74,8 @@ def _cell(column: Column, value: Value, row: Row, now: datetime) -> Cell:
         exact = format(value, "f") if isinstance(value, Decimal) and abs(value.adjusted()) < 40 else str(value)
         text = _number(value, column.type) if column.type and column.type.is_numeric else exact
         past = _past(row.past.get(column.name, ()), column, now)
-        return Cell(text=text, title=None if text == exact else exact, number=exact, past=past)
+        sign = _sign(value) if column.type is ColumnType.PERCENT else None
+        return Cell(text=text, title=None if text == exact else exact, number=exact, sign=sign, past=past)
     return _text(column, value)
 
 
@@ -118,11 +124,21 @@ def _plain(value: int | Decimal) -> str:
 
 
 def _money(value: int | Decimal) -> str:
+    if isinstance(value, int) and not -_WITHOUT_CENTS < value < _WITHOUT_CENTS:
+        return f"{value:,}"
     return f"{value:,.{_places(Decimal(value), 2)}f}"
 
 
 def _percent(value: int | Decimal) -> str:
     return f"{value:,.2f} %"
+
+
+def _sign(value: int | Decimal) -> str | None:
+    """Which way a share moves; None if it does not, as far as it is shown."""
+    share = Decimal(value)
+    if abs(share) < _NO_MOVE:
+        return None
+    return "up" if share > 0 else "down"
 
 
 def _places(value: Decimal, ordinary: int) -> int:

@@ -18,18 +18,20 @@ if TYPE_CHECKING:
 ROWS_ON_A_PAGE = 100
 TABLES_ON_A_PAGE = 100
 
-# What one wants to see the end of first: the largest, the latest.
 _FROM_THE_END = (ColumnType.NUMBER, ColumnType.MONEY, ColumnType.PERCENT, ColumnType.TIME)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """The head of a column: `href` orders by it, `sorted` says how it is ordered now, as ARIA does; None: it is not."""
+    """The head of a column: `href` orders by it, `sorted` says how it is ordered now, as ARIA does; None: it is not.
+
+    `numeric`: what stands below it are numbers. `drawn`: with a picture of what they were.
+    """
 
     title: str
-    name: str
     href: str
     numeric: bool
+    drawn: bool
     sorted: str | None = None
 
 
@@ -53,6 +55,7 @@ def context(source_id: str, query: TableQuery, storage: "Storage", now: datetime
     path = table_path(source_id)
     query = _usable(query, standing)
     page = storage.sheets.page(standing, order=query.order, words=query.words, after=query.after, limit=ROWS_ON_A_PAGE)
+    rows = [_shown(row, standing.columns, now) for row in page.rows]
     return {
         "path": path,
         "name": watched.source.name if watched else source_id,
@@ -61,8 +64,11 @@ def context(source_id: str, query: TableQuery, storage: "Storage", now: datetime
         "standing": standing,
         "query": query,
         "cursor": cursor,
-        "heads": [_head(column, query, path) for column in standing.columns],
-        "rows": [_shown(row, standing.columns, now) for row in page.rows],
+        "heads": [
+            _head(column, [shown.cells[number] for shown in rows], query, path)
+            for number, column in enumerate(standing.columns)
+        ],
+        "rows": rows,
         "by_change": query.address(path, order=TableOrder(column="", descending=True)),
         "ordered_by": _ordered_by(query, standing.columns),
         "unordered": query.address(path, order=TableOrder()),
@@ -92,17 +98,24 @@ def _usable(query: TableQuery, standing: Standing) -> TableQuery:
     return query if query.order.column in names else replace(query, order=TableOrder())
 
 
-def _head(column: Column, query: TableQuery, path: str) -> Head:
+def _head(column: Column, cells: Sequence[Cell], query: TableQuery, path: str) -> Head:
     is_sorted = query.order.column == column.name
-    descending = not query.order.descending if is_sorted else column.type in _FROM_THE_END
+    descending = not query.order.descending if is_sorted else _is_read_from_the_end(column)
     directions = {True: "descending", False: "ascending"}
+    there = [cell for cell in cells if cell != Cell()]
     return Head(
         title=column.title,
-        name=column.name,
         href=query.address(path, order=TableOrder(column=column.name, descending=descending)),
-        numeric=column.type is not None and column.type.is_numeric,
+        numeric=bool(there) and all(cell.number is not None for cell in there),
+        drawn=any(cell.past is not None for cell in there),
         sorted=directions[query.order.descending] if is_sorted else None,
     )
+
+
+def _is_read_from_the_end(column: Column) -> bool:
+    """Whether one wants to see the largest or the latest first; but of ranks the first."""
+    is_rank = column.path[-1].lower().endswith(("rank", "position", "place"))
+    return column.type in _FROM_THE_END and not is_rank
 
 
 def _ordered_by(query: TableQuery, columns: Sequence[Column]) -> str | None:

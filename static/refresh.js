@@ -1,13 +1,13 @@
 /**
- * Keeps the table of the sources current: asks for the page again and again, and takes over where it differs.
+ * Keeps a page current: asks for it again and again, and takes over where it differs.
  *
- * The server says everything, the times included; here nothing is known of what a source is.
+ * The server says everything, the times included; here nothing is known of what the page shows.
  */
 (function (window, document) {
   "use strict";
 
-  const table = document.getElementById("sources");
-  const interval = Number(table.dataset.interval);
+  const current = document.getElementById("current");
+  const interval = Number(current.dataset.interval);
 
   async function refresh() {
     if (document.hidden) return;
@@ -16,7 +16,7 @@
       const answer = await window.fetch(window.location.href, { signal: AbortSignal.timeout(interval) });
       if (!answer.ok) throw new Error(answer.statusText);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      window.patch(table, page.getElementById("sources"));
+      window.patch(current, page.getElementById("current"));
     } catch {
       document.getElementById("stale").hidden = false;
     }
