@@ -167,7 +167,8 @@ class Tables:
     def _order_anew(self, run: Run, rows: Mapping[str, RowText]) -> None:
         """Order rows that did not change by other columns than before: nothing that anybody has to be told of."""
         if rows:
-            places = {row_id: _place_in_columns(run, row) for row_id, row in rows.items()}
+            form = _form(run.columns)
+            places = {row_id: {"form": form, **_place_in_columns(run, row)} for row_id, row in rows.items()}
             self._rows.bulk_write(
                 [UpdateOne({"_id": row_id}, {"$set": place}) for row_id, place in places.items()], ordered=False
             )
@@ -177,6 +178,9 @@ class Tables:
     ) -> None:
         """Write a portion of a page and the note of it; `again`: those of its rows that were known before."""
         page = {**_of(run), "page": run.pages}
+        form = _form(run.columns)
+        # before the transaction, in which everybody else waits
+        documents = [_document(run, form, *row) for row in rows.items()]
 
         def write(session: ClientSession) -> None:
             self._advance(run, _progress(after), session)
@@ -189,7 +193,8 @@ class Tables:
                 # behind whatever may fail: others wait from here on
                 tick = self._clock.advance(len(rows), session)
                 stamps = range(tick.first_us, tick.head_us + 1)
-                documents = [_document(run, *row, stamp) for row, stamp in zip(rows.items(), stamps, strict=True)]
+                for document, stamp in zip(documents, stamps, strict=True):
+                    document["changed"] = Int64(stamp)
                 self._rows.bulk_write(
                     [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in documents], session=session
                 )
@@ -346,8 +351,8 @@ class _Seen:
             last = place
 
 
-def _document(run: Run, row_id: str, row: RowText, stamp: int) -> _Document:
-    place = {"source": run.source_id, "changed": Int64(stamp), "gone": False}
+def _document(run: Run, form: str, row_id: str, row: RowText) -> _Document:
+    place = {"source": run.source_id, "changed": None, "gone": False, "form": form}
     # what is searched and sorted by stands before the text, which may be long
     return {"_id": row_id, **place, **_place_in_columns(run, row), "digest": row.digest, "text": row.text}
 
@@ -356,7 +361,7 @@ def _place_in_columns(run: Run, row: RowText) -> _Document:
     """What the row is ordered and found by: its values by their columns' numbers, and its words."""
     values = [value_in(row.value, column) for column in run.columns]
     order = {str(number): key for number, value in enumerate(values) if (key := order_of(value)) is not None}
-    return {"form": _form(run.columns), "order": order, "search": search_text(values)}
+    return {"order": order, "search": search_text(values)}
 
 
 def _form(columns: Iterable[Column]) -> str:

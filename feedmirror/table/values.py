@@ -45,7 +45,7 @@ def exact(text: str) -> Decimal | float:
 def member(value: Any, path: Path) -> Any:
     """What stands at a path within a value; None where there is nothing. "" is the value itself."""
     for name in path:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):  # as JSON has them; to ask for any Mapping takes several times as long
             return None if name else value
         value = value.get(name)
     return value
@@ -53,18 +53,19 @@ def member(value: Any, path: Path) -> Any:
 
 def value_in(row: Any, column: Column) -> Value:
     """What the row says in this column; None if nothing. Lists and objects are their JSON, on one line."""
-    found = member(row, column.path)
+    found: Any = member(row, column.path)
+    if found is None or found == "":
+        return None
     if isinstance(found, dict | list):
         return _written(found) if found else None
     if isinstance(found, float):  # of a row that was not loaded with its digits
         found = Decimal(repr(found))
-    if found is None or found == "":
-        return None
-    if column.type is not None and column.type.is_numeric and isinstance(found, str):
+    kind = column.type
+    if kind is ColumnType.TIME:
+        return moment_of(found) or found
+    if isinstance(found, str) and kind is not None and kind.is_numeric:
         number = number_of(found)
         return found if number is None else number
-    if column.type is ColumnType.TIME:
-        return moment_of(found) or found
     return found  # type: ignore[no-any-return]
 
 

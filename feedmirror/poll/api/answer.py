@@ -35,8 +35,7 @@ class RawRow:
     @property
     def digest(self) -> bytes:
         """The same for the same values, in whatever order and with whatever space they are written."""
-        written = json.dumps(self.value, sort_keys=True, separators=(",", ":"), default=_digits)
-        return blake2b(written.encode(), digest_size=16).digest()
+        return blake2b(_CANONICAL.encode(self.value).encode(), digest_size=16).digest()
 
 
 class NotJson(ParseError):
@@ -98,6 +97,8 @@ def _digits(number: Decimal) -> list[Any]:
     return ["", sign, "".join(map(str, digits)).strip("0"), number.adjusted()]
 
 
+# Made once: `json.dumps` makes one for each row.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_digits)
 _DECODER = json.JSONDecoder(parse_float=_number, parse_constant=_reject)
 
 
