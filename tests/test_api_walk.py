@@ -465,6 +465,14 @@ def test_the_pauses_between_tries_double_and_are_not_all_the_same(mirror: Mirror
     assert len(set(shares)) > 1
 
 
+@pytest.mark.parametrize("retries", [0, 2, 40])
+def test_it_is_tried_as_often_as_is_said(mirror: Mirror, api: Api, retries: int) -> None:
+    api.instead = {number: Reply(status=500) for number in range(1, 100)}
+    mirror.watch(api.url, retries=retries)
+    assert mirror.run().failure is Failure.SERVER_ERROR
+    assert len(api.asked) == 1 + retries
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 422])
 def test_any_other_4xx_ends_the_run_with_its_reason(mirror: Mirror, api: Api, status: int) -> None:
     api.rows = [row(number) for number in range(9)]

@@ -359,6 +359,7 @@ def test_an_api_with_everything_that_can_be_said_of_it(monkeypatch: pytest.Monke
         key = ["id", "market.name"]
         columns = ["name", { name = "price.usd", title = "Price", type = "money" }]
         delay = "1s"
+        retries = 7
         max_pages = 5
         paging = "cursor"
         cursor = { field = "meta.next", parameter = "after" }
@@ -375,6 +376,7 @@ def test_an_api_with_everything_that_can_be_said_of_it(monkeypatch: pytest.Monke
         Column(("name",), "Name", history_s=7 * 86400),
         Column(("price", "usd"), "Price", ColumnType.MONEY, history_s=7 * 86400),
     )
+    assert (options.retries, ApiOptions.of({}).retries) == (7, 5)
     assert (options.delay_s, options.max_pages, options.history_s, options.page_size) == (1, 5, 7 * 86400, 50)
     assert (options.paging, options.field, options.parameter) == (Paging.CURSOR, ("meta", "next"), "after")
 
@@ -394,6 +396,8 @@ def test_an_api_with_everything_that_can_be_said_of_it(monkeypatch: pytest.Monke
         ('columns = [{ name = "x", type = "colour" }]', "columns have types, which are: text, number"),
         ('delay = "2h"', "delay must be a time in quotes"),
         ("max_pages = 0", "max_pages must be a whole number from 1 to"),
+        ("retries = -1", "retries must be a whole number from 0 to 100"),
+        ("retries = true", "retries must be a whole number from 0 to 100"),
         ('paging = "pages"', "paging must be one of: none, page, next, cursor, offset"),
         ('page = "p"', "'page' goes with paging = \"page\""),
         ('paging = "next"\noffset = "o"', "'offset' goes with paging = \"offset\""),

@@ -19,6 +19,9 @@ _DELAY_LIMITS_S = (0.0, 3600.0)
 _HISTORY_LIMITS_S = (3600.0, 3660 * 86400.0)
 # A number that no table reaches before somebody wonders why.
 MOST_PAGES = 100_000
+_RETRIES = 5
+# With pauses that double, up to an hour each, that is days.
+_MOST_RETRIES = 100
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 # What HTTP itself or our fetching decides.
 _NOT_OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding"})
@@ -42,7 +45,8 @@ class ApiOptions:
     `items`: where the list stands in an answer; () is the answer itself. `key`: what tells one row from another; ()
     means the whole row. `columns` (): what the first page shows. `parameter` is the name of the one that paging sets,
     `field` where the answer has the next URL or cursor, `hosts` those that a next URL may lead to besides the source's
-    own. `history_s`: for how long the numbers of every column are kept; None: only where a column says so.
+    own. `retries`: how often what fails and may pass by itself is tried again before the run is given up. `history_s`:
+    for how long the numbers of every column are kept; None: only where a column says so.
     """
 
     params: Mapping[str, str] = field(default_factory=dict)
@@ -51,6 +55,7 @@ class ApiOptions:
     key: tuple[Path, ...] = ()
     columns: tuple[Column, ...] = ()
     delay_s: float = 0
+    retries: int = _RETRIES
     max_pages: int | None = None
     paging: Paging = Paging.NONE
     parameter: str = ""
@@ -80,6 +85,7 @@ class ApiOptions:
             key=tuple(path_of(one) for one in ([keys] if isinstance(keys, str) else keys)),
             columns=tuple(_column(one, given.get("history")) for one in given.get("columns", ())),
             delay_s=duration_s(given["delay"]) if "delay" in given else 0,
+            retries=given.get("retries", _RETRIES),
             max_pages=given.get("max_pages"),
             paging=paging,
             parameter=names.get(paging, ""),
@@ -197,6 +203,11 @@ def _max_pages(value: object) -> str | None:
     return None if usable else f"must be a whole number from 1 to {MOST_PAGES}"
 
 
+def _retries(value: object) -> str | None:
+    usable = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_RETRIES
+    return None if usable else f"must be a whole number from 0 to {_MOST_RETRIES}"
+
+
 def _paging(value: object) -> str | None:
     return None if value in list(Paging) else f"must be one of: {', '.join(Paging)}"
 
@@ -224,6 +235,7 @@ KEYS: dict[str, Check] = {
     "key": _key,
     "columns": _columns,
     "delay": _duration(*_DELAY_LIMITS_S, 'from "0s" to "1h", such as "1s"'),
+    "retries": _retries,
     "max_pages": _max_pages,
     "paging": _paging,
     "page": checks.name,

@@ -25,8 +25,7 @@ from feedmirror.table import Column, RowText, extended, member
 
 log = logging.getLogger(__name__)
 
-# A failure that passes by itself is tried again this often, each time after a pause twice as long.
-_TRIES = 5
+# A failure that passes by itself is tried again, each time after a pause twice as long.
 _FIRST_PAUSE_S = 1.0
 # Most publishers count by the minute.
 _FIRST_PAUSE_IF_THROTTLED_S = 60.0
@@ -37,6 +36,8 @@ _PASSING = frozenset(
 # What is over sooner is waited for: coming back takes a look at the database, and up to a second.
 _WORTH_WAITING_S = 1.0
 _ACCEPT = {"Accept": "application/json, */*;q=0.8"}
+# Changed, all rows would be others.
+_KEY = json.JSONEncoder(sort_keys=True, default=str)
 # The rule by which rows get their ids.
 _BY_KEY = "key"
 
@@ -154,7 +155,7 @@ class _Walk:
     def _key(self, row: RawRow) -> str | None:
         """What tells the row from others, as text; None if it is not there. Without a `key` it is all of the row."""
         values = [member(row.value, path) for path in self._options.key] or [row.value]
-        return None if None in values else json.dumps(values, sort_keys=True, default=str)
+        return None if None in values else _KEY.encode(values)
 
     @property
     def _key_words(self) -> str:
@@ -174,7 +175,7 @@ class _Walk:
         # a page of HTML where there was JSON before is what a gateway says of a server that is away for a moment
         is_throttled = isinstance(error, FetchError) and error.kind is Failure.THROTTLED
         passes = error.kind in _PASSING if isinstance(error, FetchError) else isinstance(error, NotJson)
-        if not passes or self._run.tries >= _TRIES:
+        if not passes or self._run.tries >= self._options.retries:
             self._tables.give_up(self._run, str(error))
             raise error
         first_s = _FIRST_PAUSE_IF_THROTTLED_S if is_throttled else _FIRST_PAUSE_S
