@@ -8,6 +8,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from configparser import ConfigParser
 from functools import cache
 from pathlib import Path
 
@@ -232,3 +233,10 @@ def test_the_walk_knows_what_runs_at_import() -> None:
     )
     calls = {ast.unparse(node.func) for node in _run_at_import(tree.body) if isinstance(node, ast.Call)}
     assert calls == {"a", "b", "d", "g"}
+
+
+def test_setup_cfg_names_every_package() -> None:
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    found = {path.parent for path in (ROOT / "feedmirror").rglob("__init__.py")}
+    assert set(setup["options"]["packages"].split()) == {".".join(path.relative_to(ROOT).parts) for path in found}
