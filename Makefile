@@ -54,6 +54,7 @@ bench: $(VENV)/.test
 	python -m bench.claims
 	python -m bench.export
 	python -m bench.update
+	python -m bench.tables
 
 # Ten thousand sources for ten minutes.
 bench-scale: $(VENV)/.test
