@@ -79,7 +79,7 @@ class Sheets:
     def every(self, source_id: str) -> Iterator[Row]:
         """All rows that are there, in the order of the API, some of them in memory at a time.
 
-        Raises StorageError where a run ends meanwhile: what it lists replaces what is being read, whose end is missing.
+        Raises StorageError where a run ends meanwhile and the next one begins: what is being read is forgotten then.
         """
         listed = self._listed_run(source_id)
         first = listed and self._seen.find_one(listed, {"_id": 1}, sort=_API_ORDER)
@@ -87,7 +87,7 @@ class Sheets:
             yield from self._there(ids)
         # what is replaced goes from its beginning on
         if first and self._seen.find_one(first, {"_id": 1}) is None:
-            raise StorageError(f"a run over {source_id} ended while its rows were read; begin again")
+            raise StorageError(f"the rows of {source_id} took longer to read than to be listed anew; begin again")
 
     def _listed(self, standing: Standing, after: str | None, limit: int) -> Iterator[Row]:
         """Rows in the order of the API."""

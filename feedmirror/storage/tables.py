@@ -223,7 +223,7 @@ class Tables:
         counts = {"rows": seen.rows, "new": run.new, "changed": run.changed, "gone": gone}
         last = {"began_at": run.began_at, "ended_at": now, "pages": run.pages, **counts}
         self._advance(run, {"state": _ENDED, "listed": run.number, "last": last, "why": None})
-        self._forget_seen(run.source_id, keep=(run.number,))
+        # what the run before listed is kept until the next begins: somebody may be reading it still
         self._forget_gone(run.source_id, before_us=stamp_us(now - gone_told))
         return gone
 
