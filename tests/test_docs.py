@@ -1,7 +1,6 @@
 """What the documents say is so."""
 
 import re
-from configparser import ConfigParser
 from dataclasses import fields
 from pathlib import Path
 
@@ -56,10 +55,3 @@ def test_the_locks_pin_everything_with_hashes_and_name_no_host() -> None:
         assert len(pinned) == len(re.findall(r"^[a-z0-9].*==", text, re.MULTILINE))
         assert "://" not in text
         assert "index" not in text
-
-
-def test_every_package_is_listed_for_setuptools() -> None:
-    listed = ConfigParser()
-    listed.read(ROOT / "setup.cfg")
-    packages = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "feedmirror").rglob("__init__.py")}
-    assert set(listed["options"]["packages"].split()) == packages
