@@ -17,7 +17,7 @@ from pymongo.database import Database
 from feedmirror.errors import StorageError
 from feedmirror.storage.clock import Clock
 from feedmirror.storage.history import History
-from feedmirror.storage.tables import WALKING, columns_of, run_of
+from feedmirror.storage.run_document import WALKING, columns_of, run_of
 from feedmirror.table import Row, Standing, TableOrder, TablePage, TableUpdate
 
 _Document = dict[str, Any]

@@ -10,7 +10,7 @@ the order in which the API lists its rows. `sheets` reads all of it for showing.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha224
 from itertools import islice
@@ -26,7 +26,8 @@ from feedmirror.errors import StorageError
 from feedmirror.storage.clock import Clock, stamp_us
 from feedmirror.storage.history import History
 from feedmirror.storage.indexes import have_index
-from feedmirror.table import Column, ColumnType, RowText, Run, extends, order_of, search_text, value_in
+from feedmirror.storage.run_document import ENDED, GIVEN_UP, WALKING, column_document, kept_position, progress, run_of
+from feedmirror.table import Column, RowText, Run, extends, order_of, search_text, value_in
 
 _Document = dict[str, Any]
 
@@ -41,7 +42,6 @@ _LONGEST_RUN = timedelta(days=1)
 _GONE_TOLD = timedelta(days=30)
 # Of a row that is not there.
 _NONE = (None, None)
-WALKING, _ENDED, _GIVEN_UP = "walking", "ended", "given up"
 
 
 _OF_RUN = (("source", ASCENDING), ("run", ASCENDING))
@@ -96,11 +96,11 @@ class Tables:
 
     def give_up(self, run: Run, why: str) -> None:
         """End a run that cannot be brought to its end: what it has not seen stays as it is."""
-        self._advance(run, {"state": _GIVEN_UP, "why": why})
+        self._advance(run, {"state": GIVEN_UP, "why": why})
 
     def _advance(self, run: Run, change: _Document, session: ClientSession | None = None) -> None:
         """Raises Superseded where the run is not where it was when this was begun."""
-        where = {"_id": run.source_id, "number": run.number, "state": WALKING, "position": _kept(run.position)}
+        where = {"_id": run.source_id, "number": run.number, "state": WALKING, "position": kept_position(run.position)}
         if not self._runs.update_one(where, {"$set": change}, session=session).matched_count:
             raise Superseded(f"another worker has gone on with {run.source_id}")
 
@@ -152,7 +152,7 @@ class Tables:
         if tuple(columns) == run.columns:
             return run
         shape = run.shape if extends(columns, run.columns) else run.shape + 1
-        self._advance(run, {"columns": [_column_document(column) for column in columns], "shape": shape})
+        self._advance(run, {"columns": [column_document(column) for column in columns], "shape": shape})
         return replace(run, columns=tuple(columns), shape=shape)
 
     def shows_again(self, run: Run, rows: Iterable[str]) -> bool:
@@ -183,7 +183,7 @@ class Tables:
         documents = [_document(run, form, *row) for row in rows.items()]
 
         def write(session: ClientSession) -> None:
-            self._advance(run, _progress(after), session)
+            self._advance(run, progress(after), session)
             self._seen.update_one({**page, "part": part}, {"$set": note}, upsert=True, session=session)
             if after is not run:  # what a page that was broken off has noted, when it was longer
                 self._seen.delete_many({**page, "part": {"$gt": part}}, session=session)
@@ -222,7 +222,7 @@ class Tables:
         self._list_once(seen.before)
         counts = {"rows": seen.rows, "new": run.new, "changed": run.changed, "gone": gone}
         last = {"began_at": run.began_at, "ended_at": now, "pages": run.pages, **counts}
-        self._advance(run, {"state": _ENDED, "listed": run.number, "last": last, "why": None})
+        self._advance(run, {"state": ENDED, "listed": run.number, "last": last, "why": None})
         # what the run before listed is kept until the next begins: somebody may be reading it still
         self._forget_gone(run.source_id, before_us=stamp_us(now - gone_told))
         return gone
@@ -367,44 +367,3 @@ def _place_in_columns(run: Run, row: RowText) -> _Document:
 def _form(columns: Iterable[Column]) -> str:
     """What decides by what a row is ordered and found."""
     return sha224(repr([(column.path, column.type) for column in columns]).encode()).hexdigest()[:16]
-
-
-def _progress(run: Run) -> _Document:
-    counts = {"pages": run.pages, "rows": run.rows, "new": run.new, "changed": run.changed, "tries": run.tries}
-    return {"position": _kept(run.position), **counts}
-
-
-def _kept(position: Mapping[str, Any] | None) -> _Document | None:
-    return None if position is None else dict(position)
-
-
-def _column_document(column: Column) -> _Document:
-    return {**asdict(column), "path": list(column.path)}
-
-
-def columns_of(document: Mapping[str, Any]) -> tuple[Column, ...]:
-    """The columns of a table, from the document of its runs."""
-    return tuple(
-        Column(
-            path=tuple(column["path"]),
-            title=column["title"],
-            type=ColumnType(column["type"]) if column["type"] else None,
-            history_s=column["history_s"],
-        )
-        for column in document.get("columns", ())
-    )
-
-
-def run_of(document: Mapping[str, Any]) -> Run:
-    """The run that is under way, from the document of a table's runs."""
-    counts = {name: document[name] for name in ("pages", "rows", "new", "changed", "tries")}
-    return Run(
-        source_id=document["_id"],
-        number=document["number"],
-        began_at=document["began_at"],
-        position=document["position"],
-        columns=columns_of(document),
-        shape=document.get("shape", 0),
-        is_first="listed" not in document,
-        **counts,
-    )
