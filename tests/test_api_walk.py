@@ -435,7 +435,7 @@ def test_a_page_of_html_in_the_middle_is_tried_again(mirror: Mirror, api: Api) -
     assert mirror.rows() == api.rows
 
 
-def test_after_five_more_tries_a_run_is_given_up_and_nothing_is_gone(mirror: Mirror, api: Api) -> None:
+def test_after_five_more_tries_a_run_rests_at_its_page_and_nothing_is_gone(mirror: Mirror, api: Api) -> None:
     api.rows = [row(number) for number in range(9)]
     mirror.watch(api.url, paging="page")
     mirror.run()
@@ -447,8 +447,9 @@ def test_after_five_more_tries_a_run_is_given_up_and_nothing_is_gone(mirror: Mir
     assert [asked["page"] for asked in api.asked] == ["1", *["2"] * 6]
     assert mirror.gone() == []
     api.instead = {}
+    asked_before = len(api.asked)
     assert mirror.run().error is None
-    assert [asked["page"] for asked in api.asked[-3:]] == ["1", "2", "3"]
+    assert [asked["page"] for asked in api.asked[asked_before:]] == ["2", "3"]
     assert mirror.gone() == [4, 5, 6, 7, 8]
 
 

@@ -94,6 +94,10 @@ class Tables:
         self._advance(run, {"tries": run.tries + 1})
         return replace(run, tries=run.tries + 1)
 
+    def rest(self, run: Run) -> None:
+        """Leave a run at its page for the time being."""
+        self._advance(run, {"tries": 0})
+
     def give_up(self, run: Run, why: str) -> None:
         """End a run that cannot be brought to its end: what it has not seen stays as it is."""
         self._advance(run, {"state": GIVEN_UP, "why": why})

@@ -175,8 +175,11 @@ class _Walk:
         # a page of HTML where there was JSON before is what a gateway says of a server that is away for a moment
         is_throttled = isinstance(error, FetchError) and error.kind is Failure.THROTTLED
         passes = error.kind in _PASSING if isinstance(error, FetchError) else isinstance(error, NotJson)
-        if not passes or self._run.tries >= self._options.retries:
+        if not passes:
             self._tables.give_up(self._run, str(error))
+            raise error
+        if self._run.tries >= self._options.retries:
+            self._tables.rest(self._run)  # the source backs off; its next look goes on at this page
             raise error
         first_s = _FIRST_PAUSE_IF_THROTTLED_S if is_throttled else _FIRST_PAUSE_S
         pause_s = min(first_s * 2**self._run.tries, _LONGEST_PAUSE_S) * random.uniform(1, 1.5)  # noqa: S311 (jitter)
