@@ -22,6 +22,7 @@
   const path = table.dataset.path;
 
   let cursor = table.dataset.cursor; // as text: it goes back as it came
+  let listing = table.dataset.listing; // which rows the API lists, and in which order
   let redrawn = Date.now();
   let failures = 0;
   let timer = 0;
@@ -34,7 +35,7 @@
     });
     const rows = await answer.json();
     if (!rows.length) cursor = answer.headers.get("Feedmirror-Cursor") || cursor;
-    return rows.length > 0;
+    return rows.length > 0 || answer.headers.get("Feedmirror-Listing") !== listing;
   }
 
   async function ask(address, options) {
@@ -54,6 +55,7 @@
     window.patch(table.tHead, wanted.tHead);
     keepingPlace(() => takeOver(wanted.tBodies[0]));
     cursor = wanted.dataset.cursor;
+    listing = wanted.dataset.listing;
     redrawn = Date.now();
   }
 

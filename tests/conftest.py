@@ -22,6 +22,11 @@ _ROOT = Path(__file__).resolve().parent.parent
 _CORPORA = _ROOT.parent / "shared" / "corpora"
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Half of the suite waits for processes to start, end and find each other again: one more than there are cores."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session")
 def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a MongoDB of this test run's own, without a database's name."""

@@ -35,13 +35,19 @@ class Table:
             values = [one.value for one in some]
             known = run.columns or self._columns
             columns = extended(known, values, new=not self._columns and run.pages == 0)
-            found = {self.id_of(one.value): RowText(one.text, one.digest, one.value) for one in some}
+            found = self.texts(texts[start : start + page])
             is_last = start + page >= len(raw)
             run = self.storage.tables.store(
                 run, found, None if is_last and end else {"page": run.pages + 2}, columns=columns
             )
         if end:
             self.storage.tables.end(run, now=now)
+
+    def texts(self, rows: Iterable[Any]) -> dict[str, RowText]:
+        """Rows as storage takes them."""
+        texts = [one if isinstance(one, str) else json.dumps(one) for one in rows]
+        raw = [RawRow(json.loads(text), text) for text in texts]
+        return {self.id_of(one.value): RowText(one.text, one.digest, one.value) for one in raw}
 
     def id_of(self, row: Any) -> str:
         return row_id(self.source_id, json.dumps([row["id"] if isinstance(row, dict) else row]))

@@ -94,6 +94,19 @@ def test_rows_come_and_go_and_move_to_their_places(page: Page, table: Table, sit
     expect(page.locator("#standing")).to_contain_text("3 rows")
 
 
+def test_new_rows_are_listed_when_their_run_is_over(page: Page, table: Table, site: str) -> None:
+    table.run([coin(1, 10), coin(2, 20)])
+    page.goto(site + "/tables/coins")
+    table.run([coin(3, 30)], end=False)
+    expect(page.locator("#standing")).to_contain_text("Reading page 2")
+    assert names(page) == ["coin 01", "coin 02"]
+    # nothing but the order changes now
+    run = table.storage.tables.begin("coins", now=datetime.now(UTC))
+    run = table.storage.tables.store(run, table.texts([coin(1, 10), coin(2, 20)]), None, columns=run.columns)
+    table.storage.tables.end(run, now=datetime.now(UTC))
+    expect(page.locator("tbody td:first-child")).to_have_text(["coin 03", "coin 01", "coin 02"])
+
+
 def test_the_first_rows_of_a_new_table_appear_by_themselves(page: Page, table: Table, site: str) -> None:
     page.goto(site + "/tables/coins")
     expect(page.locator("#empty")).to_be_visible()

@@ -23,6 +23,7 @@ from feedmirror.table import Row, Standing, TableOrder, TablePage, TableUpdate
 _Document = dict[str, Any]
 
 _SHOWN = {"text": 1, "changed": 1, "gone": 1}
+_OF_UPDATES = {"gap": 1, "listing": 1}
 _API_ORDER = [("page", ASCENDING), ("part", ASCENDING)]
 _AT_ONCE = 500
 
@@ -180,7 +181,7 @@ class Sheets:
             head_us = self._clock.head_us(session)
             high = head_us if before_us is None else min(head_us, before_us - 1)
             rows = self._changed(source_id, after_us, high, limit + 1, ASCENDING, session)
-            runs = self._runs.find_one({"_id": source_id}, {"gap": 1}, session=session) or {}
+            runs = self._runs.find_one({"_id": source_id}, _OF_UPDATES, session=session) or {}
         more = len(rows) > limit
         rows = rows[:limit]
         cursor_us = rows[-1].changed_us if more else max(high, after_us)
@@ -191,6 +192,7 @@ class Sheets:
             cursor_us=cursor_us,
             more=more,
             gap_us=gap_us if gap_us > after_us else None,
+            listing=runs.get("listing", ""),
         )
 
     def newest(self, source_id: str, *, limit: int, before_us: int | None = None) -> TableUpdate:
@@ -199,8 +201,9 @@ class Sheets:
             head_us = self._clock.head_us(session)
             high = head_us if before_us is None else min(head_us, before_us - 1)
             rows = self._changed(source_id, 0, high, limit + 1, DESCENDING, session)
-        more = len(rows) > limit
-        return TableUpdate(rows=tuple(rows[:limit]), head_us=head_us, cursor_us=high, more=more)
+            runs = self._runs.find_one({"_id": source_id}, _OF_UPDATES, session=session) or {}
+        more, listing = len(rows) > limit, runs.get("listing", "")
+        return TableUpdate(rows=tuple(rows[:limit]), head_us=head_us, cursor_us=high, more=more, listing=listing)
 
     def _changed(
         self, source_id: str, low: int, high: int, limit: int, order: int, session: ClientSession
@@ -226,6 +229,7 @@ def _standing(document: _Document) -> Standing:
         rows=last["rows"] if last else document["rows"],
         complete_from=last.get("began_at"),
         complete_at=last.get("ended_at"),
+        listing=document.get("listing", ""),
         walking=run_of(document) if document["state"] == WALKING else None,
         why=document.get("why"),
     )

@@ -226,10 +226,26 @@ class Tables:
         self._list_once(seen.before)
         counts = {"rows": seen.rows, "new": run.new, "changed": run.changed, "gone": gone}
         last = {"began_at": run.began_at, "ended_at": now, "pages": run.pages, **counts}
-        self._advance(run, {"state": ENDED, "listed": run.number, "last": last, "why": None})
+        order = self._listing(run)
+        self._within(lambda session: self._list(run, last, order, session))
         # what the run before listed is kept until the next begins: somebody may be reading it still
         self._forget_gone(run.source_id, before_us=stamp_us(now - gone_told))
         return gone
+
+    def _list(self, run: Run, last: _Document, order: str, session: ClientSession) -> None:
+        """What the run listed is the table from now on; where it is listed otherwise, everybody hears of a change."""
+        is_other = self._runs.find_one({"_id": run.source_id, "listing": order}, {"_id": 1}, session=session) is None
+        ended = {"state": ENDED, "listed": run.number, "listing": order, "last": last, "why": None}
+        self._advance(run, ended, session)
+        if is_other:
+            self._clock.publish(self._clock.advance(1, session), session)
+
+    def _listing(self, run: Run) -> str:
+        """A digest of the rows that a run listed, in their order."""
+        digest = sha224()
+        for place in self._seen.find(_of(run), {"ids": 1}).sort([("page", ASCENDING), ("part", ASCENDING)]):
+            digest.update("\0".join(place["ids"]).encode())
+        return digest.hexdigest()[:16]
 
     def _missed_again(self, run: Run, rows: Sequence[_Document]) -> list[str]:
         """Of these rows, which the run has not seen, those that the one before did not see either; notes the others."""

@@ -100,7 +100,8 @@ class TableUpdate:
 
     `cursor_us`: everything up to here has been given; ask on from it. `head_us`: the highest stamp ever published.
     `more`: there are further ones on the far side of the last one. `gap_us`: of the rows that went after the stamp that
-    was asked from, some up to here are not remembered any more; None: all are.
+    was asked from, some up to here are not remembered any more; None: all are. `listing` is another one whenever the
+    API lists other rows, or in another order; "" before the first complete run.
     """
 
     rows: tuple[Row, ...]
@@ -108,6 +109,7 @@ class TableUpdate:
     cursor_us: int
     more: bool
     gap_us: int | None = None
+    listing: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,8 +133,8 @@ class Standing:
     """What is known of a table.
 
     `rows` counts those that are there. `complete_at` is the end of the last complete run, and `complete_from` its
-    beginning; both None before the first. `walking` is the run that is under way, `why` what the last one that was
-    given up stumbled over.
+    beginning; both None before the first. For `listing` see `TableUpdate`. `walking` is the run that is under way,
+    `why` what the last one that was given up stumbled over.
     """
 
     source_id: str
@@ -141,6 +143,7 @@ class Standing:
     rows: int = 0
     complete_from: datetime | None = None
     complete_at: datetime | None = None
+    listing: str = ""
     walking: Run | None = None
     why: str | None = None
 

@@ -19,7 +19,10 @@ _REMEMBERED_BYTES = 20_000_000
 _GZIP = re.compile(r"(?:^|,)\s*(?:x-)?gzip\s*(?:;\s*q=(?:1(?:\.0*)?|0\.[0-9]*[1-9][0-9]*)\s*)?(?:,|$)", re.IGNORECASE)
 
 _KEPT_BY_304 = frozenset(
-    {"ETag", "Cache-Control", "Vary", "Link", "Feedmirror-Head", "Feedmirror-Cursor", "Feedmirror-Gap"}
+    {
+        *("ETag", "Cache-Control", "Vary", "Link"),
+        *("Feedmirror-Head", "Feedmirror-Cursor", "Feedmirror-Gap", "Feedmirror-Listing"),
+    }
 )
 
 

@@ -3,6 +3,7 @@
 As the stream (see `update`), with rows for items: the oldest changes after T, or for T = 0 the newest. Each row is as
 its API gave it, and behind that `_id`, `changed` and, where the API lists it no more, `gone`. A row that is no object
 stands under `value`. The cursor counts by changes, so a row comes again whenever it says something else.
+`Feedmirror-Listing` is another one when a complete run has listed other rows, or in another order.
 
 Asked of the database once for everybody, until something changes in the mirror.
 """
@@ -71,6 +72,7 @@ class TableUpdates:
             gap_us=update.gap_us,
             further=_further(source_id, query, update),
         )
+        headers["Feedmirror-Listing"] = update.listing
         return array_answer(members, list(map(gzipped.block, members)) if gzip else None, headers)
 
 
