@@ -33,6 +33,8 @@ _Document = dict[str, Any]
 
 # Everybody else waits while a transaction holds the clock; and rows may be large.
 _PORTION = 500
+# Each of some hundred ids.
+_FEW_PAGES = 20
 # Of ids alone, of which one of the database's own batches holds so many that they fill the memory.
 _SMALL_BATCH = 2_000
 
@@ -243,7 +245,8 @@ class Tables:
     def _listing(self, run: Run) -> str:
         """A digest of the rows that a run listed, in their order."""
         digest = sha224()
-        for place in self._seen.find(_of(run), {"ids": 1}).sort([("page", ASCENDING), ("part", ASCENDING)]):
+        places = self._seen.find(_of(run), {"ids": 1}).sort([("page", ASCENDING), ("part", ASCENDING)])
+        for place in places.batch_size(_FEW_PAGES):
             digest.update("\0".join(place["ids"]).encode())
         return digest.hexdigest()[:16]
 
