@@ -29,6 +29,7 @@ from feedmirror.poll import Poller
 from feedmirror.sources_watch import SourcesWatch
 from feedmirror.storage import Storage
 from feedmirror.storage.sources import Claim
+from feedmirror.work import Worker
 
 # How long a worker waits for MongoDB within one operation: long enough for a restart to pass unnoticed.
 _TIMEOUT_S = 25
@@ -36,6 +37,10 @@ _TIMEOUT_S = 25
 # threads come free from servers that hang.
 _LOOK_S = 60
 _BATCH_S = 120
+# The longest deadline of a fetch there is, and time to keep what it brought.
+_JOB_S = 900
+# So many that nobody else has to wait for the messages.
+_JOBS_AT_ONCE = 100
 
 log = logging.getLogger("feedmirror")
 
@@ -67,7 +72,7 @@ def _poller() -> Poller:
 
 @app.task(name="feedmirror.poll_due", time_limit=_LOOK_S)
 def poll_due() -> None:
-    """Claim every source that is due, and hand them out in batches; then remove some of what is no longer kept."""
+    """Hand out every source that is due, in batches, and jobs; then remove some of what is no longer kept."""
     settings, storage = Settings.from_environ(), _storage()
     poller = Poller(storage, settings)
     try:
@@ -78,6 +83,8 @@ def poll_due() -> None:
         log.warning("%s", error)
     for claim in poller.claim_due():
         poll_batch.apply_async((claim.lease, list(claim.source_ids)), expires=settings.lease_s)
+    for job_id in storage.jobs.hand_out(limit=_JOBS_AT_ONCE):  # of which no message has come
+        do_job.apply_async((job_id,), expires=settings.lease_s)
     storage.retention.step()  # a small one, after what cannot wait
 
 
@@ -91,6 +98,12 @@ def poll_batch(lease: str, source_ids: list[str]) -> None:
     admitted, _ = _poller().begin(Claim(lease, tuple(source_ids)))
     for watched in admitted:
         crew.take(watched)
+
+
+@app.task(name="feedmirror.do_job", time_limit=_JOB_S)
+def do_job(job_id: str) -> None:
+    """Do what somebody asked for, unless it is done, or somebody is at it."""
+    Worker(_storage(), Settings.from_environ()).do(job_id)
 
 
 @cache

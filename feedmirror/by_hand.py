@@ -45,7 +45,9 @@ def poll_now(storage: Storage, settings: Settings, sources: Sequence[Source]) ->
     refused: list[Postponed] = []
     waiting = [source.id for source in sources]
     while waiting and not refused:
-        postponed = _one_round(poller, storage, settings, waiting, fared)
+        finished, postponed = poller.look_now(waiting)
+        for one in finished:
+            fared[one.watched.source.id] = _together(fared.get(one.watched.source.id), one)
         longest_s = max((one.by_s for one in postponed), default=0.0)
         if longest_s > _WAIT_MAX_S:
             refused = postponed
@@ -53,21 +55,6 @@ def poll_now(storage: Storage, settings: Settings, sources: Sequence[Source]) ->
             time.sleep(min((one.by_s for one in postponed), default=0.0))
         waiting = [one.watched.source.id for one in postponed]
     return list({**fared, **{one.watched.source.id: _refused(one) for one in refused}}.values())
-
-
-def _one_round(
-    poller: Poller, storage: Storage, settings: Settings, source_ids: Sequence[str], fared: dict[str, Finished]
-) -> list[Postponed]:
-    """Look at these sources as far as their groups let us; adds how they fared, and gives those to come back to."""
-    with closing(poller.crew()) as crew:  # its end: how they fared is kept
-        admitted, postponed = poller.begin(storage.sources.claim_now(source_ids, lease_s=settings.lease_s))
-        polls = [crew.take(watched) for watched in admitted]
-    for finished in (poll.result() for poll in polls):
-        source_id, outcome = finished.watched.source.id, finished.outcome
-        fared[source_id] = _together(fared.get(source_id), finished)
-        if outcome.goes_on_in_s is not None:
-            postponed.append(Postponed(watched=finished.watched, by_s=outcome.goes_on_in_s, why=outcome.goes_on_why))
-    return postponed
 
 
 def _together(before: Finished | None, finished: Finished) -> Finished:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from os import environ
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from feedmirror.errors import ConfigError
 
@@ -45,6 +46,16 @@ class Settings:
     # Of each worker process: requests under way at once. Ten thousand sources every five minutes are 33 a second; at a
     # third of a second each, and with 2 % that hang for the whole deadline, that is 24.
     threads: int = 32
+    # Where data sets are asked for by their codes: Nasdaq Data Link, which was Quandl.
+    datasets_url: str | None = None
+    datasets_key: str | None = None
+    # The longest series are some ten megabytes, which a slow line takes a minute for.
+    datasets_deadline_s: float = 60
+    datasets_max_bytes: int = 200_000_000
+    # Most series get a row a day: asking again within an hour brings the same.
+    datasets_fresh_s: float = 3600
+    # How a job went is asked for by whoever began it, that day.
+    jobs_kept_s: float = 86_400
     # Of `make serve`: so that one goes on where the other is started anew. Each answers some thousand polls a second.
     processes: int = 2
     # Of each web process: the newest items, kept in memory so that a poll need not ask the database. Half an hour of a
@@ -65,7 +76,8 @@ class Settings:
             try:
                 values[name] = read(text)
             except ValueError as error:
-                mistakes.append(f"{variable}={text[:80]!r}: {error}")
+                shown = "" if name in _SECRETS else f"={text[:80]!r}"
+                mistakes.append(f"{variable}{shown}: {error}")
         if mistakes:
             raise ConfigError(mistakes)
         return cls(**values)
@@ -117,6 +129,19 @@ def _mongodb_uri(text: str) -> str:
     return text
 
 
+def _http_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be an http or https address without a query")
+    return text.rstrip("/")
+
+
+def _header_value(text: str) -> str:
+    if not all(" " < sign <= "~" for sign in text):
+        raise ValueError("must be printable ASCII without spaces")
+    return text
+
+
 def _path(text: str) -> Path:
     return Path(text).expanduser().resolve()
 
@@ -136,10 +161,18 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "lease_s": ("FEEDMIRROR_LEASE", _seconds(1, 3600)),
     "batch_size": ("FEEDMIRROR_BATCH_SIZE", _integer(1, 1000)),
     "threads": ("FEEDMIRROR_THREADS", _integer(1, 500)),
+    "datasets_url": ("FEEDMIRROR_DATASETS_URL", _http_url),
+    "datasets_key": ("FEEDMIRROR_DATASETS_KEY", _header_value),
+    "datasets_deadline_s": ("FEEDMIRROR_DATASETS_DEADLINE", _seconds(1, 600)),
+    "datasets_max_bytes": ("FEEDMIRROR_DATASETS_MAX_BYTES", _integer(10_000, 2_000_000_000)),
+    "datasets_fresh_s": ("FEEDMIRROR_DATASETS_FRESH", _seconds(0, 366 * 86_400)),
+    "jobs_kept_s": ("FEEDMIRROR_JOBS_KEPT", _seconds(60, 366 * 86_400)),
     "processes": ("FEEDMIRROR_PROCESSES", _integer(1, 500)),
     "window_items": ("FEEDMIRROR_WINDOW_ITEMS", _integer(1, 1_000_000)),
     "window_bytes": ("FEEDMIRROR_WINDOW_BYTES", _integer(100_000, 100_000_000_000)),
 }
+
+_SECRETS = frozenset({"datasets_key"})
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

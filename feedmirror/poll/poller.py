@@ -13,6 +13,7 @@ import logging
 import random
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from http import HTTPStatus
 from itertools import count
@@ -94,6 +95,19 @@ class Poller:
             window_lost=look.window_lost,
         )
 
+    def look_now(self, source_ids: Sequence[str]) -> tuple[list[Finished], list[Postponed]]:
+        """Look at these sources whether due or not, and keep how they fared; and those to come back to, and when.
+
+        One that somebody is polling at this moment is left to them, and given in neither. Raises PyMongoError.
+        """
+        with closing(self.crew()) as crew:  # its end: how they fared is kept
+            claim = self._storage.sources.claim_now(source_ids, lease_s=self._settings.lease_s)
+            admitted, postponed = self.begin(claim)
+            polls = [crew.take(watched) for watched in admitted]
+        finished = [poll.result() for poll in polls]
+        unfinished = [one for one in finished if one.outcome.goes_on_in_s is not None]
+        return finished, [*postponed, *map(_to_go_on_with, unfinished)]
+
     def crew(self, *, longest_s: float | None = None) -> Crew:
         """The threads that poll in this process; a poll longer than `longest_s` ends it (None: none does)."""
         return Crew(
@@ -128,6 +142,11 @@ class Poller:
             log.exception("%s: a bug in Feedmirror", watched.source.name)
             line = f"a bug in Feedmirror, see the worker's log: {type(error).__name__}"
             return Outcome(error=line, failure=Failure.BUG)
+
+
+def _to_go_on_with(finished: Finished) -> Postponed:
+    outcome = finished.outcome
+    return Postponed(watched=finished.watched, by_s=outcome.goes_on_in_s or 0, why=outcome.goes_on_why)
 
 
 def _shared_out(

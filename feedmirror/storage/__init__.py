@@ -7,6 +7,8 @@
                what some of their numbers were
     tail       what is committed to the stream, as it is
     sources    what is watched, when it is due and how it fares; `watchlist` reads it for showing
+    jobs       work that somebody asked for, and how it goes
+    series     data sets that somebody asked for, whatever their size
     retention  removes what the sources no longer keep; `gaps` says how far
 
 A collection's documents are known to its module alone; models go in and come out. Who fetched what and who asks
@@ -23,8 +25,10 @@ from feedmirror.errors import NotAReplicaSet
 from feedmirror.storage.clock import Clock
 from feedmirror.storage.groups import Groups
 from feedmirror.storage.items import Items
+from feedmirror.storage.jobs import Jobs
 from feedmirror.storage.ledger import Ledger
 from feedmirror.storage.retention import Retention
+from feedmirror.storage.series import SeriesStore
 from feedmirror.storage.sheets import Sheets
 from feedmirror.storage.sources import Sources
 from feedmirror.storage.tables import Tables
@@ -49,7 +53,9 @@ class Storage:
         self.tail = Tail(database, self.clock)
         self.groups = Groups(database)
         self.ledger = Ledger(database)
-        self.sources = Sources(database)
+        self.jobs = Jobs(database)
+        self.series = SeriesStore(database, self.jobs)
+        self.sources = Sources(database, also_moved=self.jobs.move_back)
         self.watchlist = Watchlist(database)
         self.retention = Retention(database)
 
@@ -68,6 +74,8 @@ class Storage:
             self.groups.create_indexes()
             self.ledger.create_indexes()
             self.tables.create_indexes()
+            self.jobs.create_indexes()
+            self.series.create_indexes()
             prepared.add(self._database.name)
         return self
 

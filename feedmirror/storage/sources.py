@@ -19,7 +19,7 @@ from pymongo.database import Database
 
 from feedmirror.errors import Failure
 from feedmirror.models import Finished, Hints, Looks, Outcome, Postponed, Remembered, Source, Validators, WatchedSource
-from feedmirror.storage.server_clock import ServerClock
+from feedmirror.storage.server_clock import MoveBack, ServerClock
 
 _Document = dict[str, Any]
 
@@ -39,9 +39,11 @@ class Claim:
 class Sources:
     """The sources of an installation, those included that the file no longer names."""
 
-    def __init__(self, database: Database[_Document]):
+    def __init__(self, database: Database[_Document], *, also_moved: MoveBack = lambda *_: None):
+        """`also_moved` moves what others keep, when the server's clock is set back."""
         self._sources = database["sources"]
         self._notes = database["notes"]
+        self._also_moved = also_moved
         self._clock = ServerClock(database, self._move_back)
 
     def create_indexes(self) -> None:
@@ -143,6 +145,7 @@ class Sources:
         # a source that rests may be held by a pass by hand; naming both lets the index find them
         later = {"active": {"$in": [True, False]}, "due_at": {"$gt": now}}
         self._sources.update_many(later, [{"$set": {"due_at": sooner}}], session=session)
+        self._also_moved(now, by, session)
 
 
 def _mine(watched: WatchedSource) -> _Document:
@@ -163,6 +166,7 @@ def _ending(poll: Finished) -> UpdateOne:
         "looks.interval_s": poll.interval_s,
         "looks.why": {"$literal": poll.why},
         "looks.items_per_day": poll.items_per_day,
+        "looks.going_on": poll.outcome.goes_on_in_s is not None,
         **(_went_well(poll) if poll.outcome.ok else _went_wrong(poll.outcome)),
     }
     return UpdateOne(_mine(poll.watched), [{"$set": change}])

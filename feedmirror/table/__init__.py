@@ -17,7 +17,7 @@ from feedmirror.table.models import (
     TablePage,
     TableUpdate,
 )
-from feedmirror.table.values import Value, loaded, member, number_of, order_of, search_text, value_in
+from feedmirror.table.values import Value, loaded, member, moment_of, number_of, order_of, search_text, value_in
 
 __all__ = [
     "Column",
@@ -34,6 +34,7 @@ __all__ = [
     "extends",
     "loaded",
     "member",
+    "moment_of",
     "number_of",
     "order_of",
     "search_text",

@@ -52,6 +52,14 @@ def understood(error: FetchError) -> FetchError:
     return error
 
 
+def reason_given(error: FetchError) -> str:
+    """What the publisher says of a failure in its own words, "" if nothing."""
+    try:
+        return _said(json.loads(error.body))
+    except (ValueError, RecursionError):
+        return ""
+
+
 def _refusal(said: Any) -> FetchError:
     return FetchError(Failure.THROTTLED, f"asked too often: {_short(said)}", status=_TOO_MANY)
 
