@@ -1,12 +1,9 @@
 """Celery's settings. Whatever differs from Celery's default says why.
 
-Where the broker is comes from the environment, see `broker_settings`: it may be asked only when it is needed, since
+Where the broker is comes from the environment, see `feedmirror.broker`: it may be asked only when it is needed, since
 one pass by hand has no broker at all.
 """
 
-from typing import Any
-
-from feedmirror.config import Settings
 from feedmirror.ticks import every
 
 # The broker may start after the worker, and may be away for as long as it likes.
@@ -42,12 +39,3 @@ beat_schedule = {
         "options": {"expires": 30},
     }
 }
-
-
-def broker_settings(settings: Settings) -> dict[str, Any]:
-    """The broker: CELERY_BROKER_URL, else the MongoDB that keeps the items."""
-    url = settings.celery_broker_url
-    if not url.startswith("mongodb"):
-        return {"broker_url": url}
-    # kombu asks MongoDB once a second for messages, and a poll takes two of them
-    return {"broker_url": url, "broker_transport_options": {"polling_interval": 0.2}}

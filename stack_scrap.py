@@ -18,6 +18,7 @@ from celery.signals import after_setup_logger, beat_embedded_init, worker_proces
 from pymongo.errors import PyMongoError
 
 import celeryconfig
+from feedmirror.broker import broker_settings
 from feedmirror.by_hand import open_storage, poll_now, sources_at, sources_of_file
 from feedmirror.config import Settings
 from feedmirror.crew import Crew
@@ -51,7 +52,7 @@ app.config_from_object(celeryconfig)
 @app.add_defaults
 def _broker() -> dict[str, Any]:
     try:
-        return celeryconfig.broker_settings(Settings.from_environ())
+        return broker_settings(Settings.from_environ())
     except ConfigError as error:
         sys.exit(f"feedmirror: {error}")
 

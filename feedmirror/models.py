@@ -399,6 +399,10 @@ class JobState(StrEnum):
         return self not in (JobState.SUCCESS, JobState.FAILURE)
 
 
+# The kinds of jobs that there are: a look at a source, by its id, and the data of a series, by its.
+LOOK, SERIES = "look", "series"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """Something that was asked for, and how it goes.

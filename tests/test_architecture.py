@@ -49,16 +49,19 @@ ALLOWED: dict[str, set[str]] = {
     },
     "web": {*BASE, "__init__", "politeness", "storage", "table", "words"},
     "by_hand": {*BASE, "checks", "config", "db", "mongod", "poll", "sources_file", "sources_watch", "storage"},
-    "celeryconfig": {*BASE, "config", "ticks"},
+    "broker": {"config"},
+    "work": {*BASE, "config", "fetch", "poll", "politeness", "storage", "table"},
+    "celeryconfig": {"ticks"},
     "stack_scrap": {
         *BASE,
-        *("by_hand", "config", "celeryconfig", "crew", "db", "parent", "poll", "sources_watch", "storage"),
+        *("broker", "by_hand", "config", "celeryconfig", "crew", "db", "parent", "poll", "sources_watch", "storage"),
+        "work",
     },
     "site": {*BASE, "config", "web"},
 }
 # Alone among the web's modules they know settings, or that they are processes which listen.
 ALLOWED_TO_MODULES = {
-    "feedmirror.web.assembled": {"config", "db"},
+    "feedmirror.web.assembled": {"broker", "config", "db"},
     "feedmirror.web.server": {"preflight"},
     "feedmirror.web.processes": {"config", "parent", "preflight"},
 }

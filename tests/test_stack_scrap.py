@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import celeryconfig
 import stack_scrap
+from feedmirror.broker import broker_settings
 from feedmirror.config import Settings
 from feedmirror.fetch.connections import connections_of_this_process
 from feedmirror.models import Selection, Source
@@ -337,7 +337,7 @@ def test_the_tasks_have_the_names_that_others_use() -> None:
 def test_messages_go_through_the_database_unless_a_broker_is_named(
     settings: Settings, expected: dict[str, object]
 ) -> None:
-    assert celeryconfig.broker_settings(settings) == expected
+    assert broker_settings(settings) == expected
 
 
 def test_a_pass_does_not_wait_for_a_publisher_that_asked_for_long(

@@ -23,9 +23,6 @@ from feedmirror.models import Job, JobState
 
 _Document = dict[str, Any]
 
-LOOK = "look"
-"""The kind of the jobs that look at a source; their subject is its id."""
-
 # A message takes a tenth of a second; one that has not come after this is sent again.
 _ON_ITS_WAY_S = 5.0
 

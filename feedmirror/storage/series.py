@@ -16,13 +16,10 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from feedmirror.models import Job, Preview, Series, SeriesStatus
+from feedmirror.models import SERIES, Job, Preview, Series, SeriesStatus
 from feedmirror.storage.jobs import Jobs, new_job_id
 
 _Document = dict[str, Any]
-
-SERIES = "series"
-"""The kind of the jobs that fetch one; their subject is its id."""
 
 _WITHOUT_PREVIEW = {"preview": 0}
 _PART_BYTES = 255 * 1024

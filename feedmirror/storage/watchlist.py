@@ -75,6 +75,13 @@ class Watchlist:
             retired=self._count(_STATES[State.RETIRED]),
         )
 
+    def named(self, name: str) -> WatchedSource | None:
+        """The source of this id, or else of this name; None if there is none."""
+        for wanted in ({"_id": name}, {"source.name": name}):
+            if document := self._sources.find_one(wanted):
+                return watched_of(document)
+        return None
+
     def names(self, source_ids: Iterable[str]) -> dict[str, str]:
         """What these sources are called, by id; one that there is not is left out."""
         found = self._sources.find({"_id": {"$in": list(source_ids)}}, {"source.name": 1})

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
 
+from feedmirror.errors import FeedmirrorError
+
 JSON = "application/json; charset=utf-8"
 HTML = "text/html;charset=utf-8"
 
@@ -16,6 +18,10 @@ Chunks = Generator[bytes, None, None]
 
 # MongoDB elects a new primary, or is started again, in a few seconds.
 RETRY_AFTER_S = 3
+
+
+class Incomplete(FeedmirrorError):
+    """An answer ends before its end: whoever sends it cuts the connection, so that its reader knows."""
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,21 @@ from typing import TYPE_CHECKING, ClassVar
 import cherrypy
 
 from feedmirror.web import groups, sources, table_export, window_standing
-from feedmirror.web.answer import Answer, Chunks, json_error
+from feedmirror.web.answer import Answer, Chunks, json_answer, json_error
+from feedmirror.web.asked import LARGEST_BODY, Asked
 from feedmirror.web.assets import Assets
 from feedmirror.web.direct import PollsFirst
 from feedmirror.web.headers import WithHeaders
+from feedmirror.web.on_demand import OnDemand
 from feedmirror.web.pages import Pages
 from feedmirror.web.query import Parameters, parameters
 from feedmirror.web.table_update import TableUpdates
 from feedmirror.web.update import Updates
 
 Body = bytes | Chunks
+
+# What is asked by programs is answered in JSON, errors too.
+_FOR_PROGRAMS = ("/update", "/api", "/create", "/status", "/timeseries", "/ping")
 
 if TYPE_CHECKING:
     from feedmirror.storage import Storage
@@ -41,17 +46,26 @@ def make_app(
     templates_dir: Path,
     poll_every_s: float = 5.0,
     follower: "Follower | None" = None,
+    wake: "Callable[[str], None]" = lambda _: None,
+    fresh_s: float = 3600,
+    own_host: str = "localhost",
 ) -> cherrypy.Application:
     """The whole site, to be mounted at the root of a host.
 
     `storage_factory` is called for each request that reads; it may raise what storage raises.
     `poll_every_s` is how often an open page asks for news. `follower` keeps the newest part of the stream in memory;
-    without one every poll asks the database.
+    without one every poll asks the database. `wake`, `fresh_s`, `own_host`: see `OnDemand`.
     """
+    on_demand = OnDemand(storage_factory, wake, fresh_s, own_host)
     assets = Assets(static_dir)
-    root = Root(storage_factory, follower, assets, Pages(templates_dir, assets, poll_every_s=poll_every_s))
+    root = Root(storage_factory, follower, assets, Pages(templates_dir, assets, poll_every_s=poll_every_s), on_demand)
     # a page is only ever read; CherryPy answers any other method with 405 and what is allowed
-    config = {"/": {"tools.allow.on": True, "tools.allow.methods": ["GET", "HEAD"]}}
+    config = {
+        # bodies are read where they are wanted, and no further than they may go
+        "/": {**_allowed("GET", "HEAD"), "request.process_request_body": False},
+        "/create": _allowed("POST"),
+        "/timeseries": _allowed("GET", "HEAD", "POST", "DELETE"),
+    }
     app = cherrypy.Application(root, script_name="", config=config)
     app.request_class = Request
     polls = partial(
@@ -61,6 +75,10 @@ def make_app(
     )
     app.wsgiapp.pipeline[:0] = [("polls", polls), ("headers", WithHeaders)]
     return app
+
+
+def _allowed(*methods: str) -> dict[str, object]:
+    return {"tools.allow.on": True, "tools.allow.methods": list(methods)}
 
 
 def own_error_page(status: str, **_: str) -> bytes:
@@ -99,6 +117,31 @@ class Address:
         if below:
             return respond(not_found(self._problem))
         return respond(self._endpoint(parameters(query_string()), self._open_storage))
+
+
+class Demand:
+    """An address that takes more than parameters: the whole of the request."""
+
+    exposed = True
+
+    def __init__(self, answer: "Callable[[Asked], Answer]", problem: "Problem"):
+        self._answer = answer
+        self._problem = problem
+
+    def __call__(self, *below: str) -> Body:
+        return respond(not_found(self._problem) if below else self._answer(asked()))
+
+
+class Status:
+    """How jobs go: each below it by its id."""
+
+    exposed = True
+
+    def __init__(self, on_demand: OnDemand):
+        self._on_demand = on_demand
+
+    def __call__(self, *below: str) -> Body:
+        return respond(self._on_demand.status(below[0]) if len(below) == 1 else not_found(json_error))
 
 
 class Tables:
@@ -164,12 +207,23 @@ class Api:
 class Root:
     """The tree; an attribute is an address."""
 
-    def __init__(self, open_storage: "OpenStorage", follower: "Follower | None", assets: Assets, pages: Pages):
+    def __init__(
+        self,
+        open_storage: "OpenStorage",
+        follower: "Follower | None",
+        assets: Assets,
+        pages: Pages,
+        on_demand: OnDemand,
+    ):
         self.index = Address(pages.index, open_storage, pages.error)
         self.sources = Address(pages.sources, open_storage, pages.error)
         self.tables = Tables(open_storage, pages)
         self.update = Unknown(json_error)  # below it there is nothing; itself never comes here
         self.api = Api(open_storage, follower)
+        self.create = Demand(on_demand.create, json_error)
+        self.status = Status(on_demand)
+        self.timeseries = Demand(on_demand.series, json_error)
+        self.ping = Address(lambda *_: json_answer('{"ping": "pong"}'), open_storage, json_error)
         self.static = Static(assets, pages.error)
         # browsers look here where a document, such as JSON, names no icon
         self.favicon_ico = Static(assets, pages.error, only="favicon.svg")
@@ -178,7 +232,7 @@ class Root:
 
     def problem_at(self, path: str) -> "Problem":
         """How an error is told at this address."""
-        return json_error if path.startswith(("/update", "/api")) else self._pages.error
+        return json_error if path.startswith(_FOR_PROGRAMS) else self._pages.error
 
 
 def not_found(problem: "Problem") -> Answer:
@@ -188,6 +242,29 @@ def not_found(problem: "Problem") -> Answer:
 def query_string() -> str:
     """The query as it came."""
     return str(cherrypy.request.wsgi_environ.get("QUERY_STRING", ""))
+
+
+def asked() -> Asked:
+    """The request that CherryPy is at."""
+    request = cherrypy.request
+    return Asked(
+        method=request.method,
+        parameters=parameters(query_string()),
+        headers={name.lower(): value for name, value in request.headers.items()},
+        remote=request.remote.ip,
+        body=_body(request) if request.method == "POST" else b"",
+    )
+
+
+def _body(request: cherrypy.Application.request_class) -> bytes:
+    """The body, as far as it may go, and one byte more to tell that it goes further."""
+    length = request.headers.get("Content-Length", "")
+    wanted = LARGEST_BODY + 1
+    if length.isdecimal():
+        wanted = min(wanted, int(length))
+    elif "chunked" not in request.headers.get("Transfer-Encoding", "").lower():
+        return b""
+    return bytes(request.rfile.read(wanted))
 
 
 def respond(answer: Answer) -> Body:

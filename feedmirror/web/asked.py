@@ -41,7 +41,8 @@ class BadBody(FeedmirrorError):
 
     @property
     def answer(self) -> Answer:
-        return json_error(self.status, str(self), **({} if self.name is None else {"field": self.name}))
+        where = {} if self.name is None else {"field": self.name}
+        return json_error(self.status, str(self), None, **where)
 
 
 def json_body(asked: Asked) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cherrypy
 
+from feedmirror.broker import Waker
 from feedmirror.config import Settings
 from feedmirror.db import Connection
 from feedmirror.storage import Storage
@@ -41,7 +42,13 @@ def assemble(settings: Settings) -> Site:
     window = Window(max_items=settings.window_items, max_bytes=settings.window_bytes)
     follower = Follower(open_storage, window, items=settings.window_items)
     application = make_app(
-        open_storage, follower=follower, static_dir=_ROOT / "static", templates_dir=_ROOT / "templates"
+        open_storage,
+        follower=follower,
+        static_dir=_ROOT / "static",
+        templates_dir=_ROOT / "templates",
+        wake=Waker(settings).wake,
+        fresh_s=settings.datasets_fresh_s,
+        own_host=settings.host,
     )
     # no reloader, no tracebacks in answers, no line for each request
     cherrypy.config.update({"environment": "production", "checker.on": False})

@@ -9,17 +9,14 @@ A request is answered at once; the work is done by whoever polls, and found in t
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import sha224
 from typing import TYPE_CHECKING, Any
 
-from gridfs.errors import GridFSError
-
-from feedmirror.models import Job, JobState, Series, SeriesStatus
+from feedmirror.models import LOOK, Job, JobState, Series, SeriesStatus
 from feedmirror.web import unavailable
-from feedmirror.web.answer import JSON, Answer, Chunks, json_error, json_unavailable
+from feedmirror.web.answer import JSON, Answer, Chunks, Incomplete, json_error, json_unavailable
 from feedmirror.web.asked import Asked, BadBody, flag_in, json_body, known_fields, text_in
 from feedmirror.web.permission import refusal
 from feedmirror.web.query import BadParameter, encoded, limit_of, series_query
@@ -61,7 +58,7 @@ class OnDemand:
         watched = storage.watchlist.named(name)
         if watched is None or not watched.active:
             return json_error(404, f"there is no source {name!r}", field="source")
-        job, is_new = storage.jobs.create(storage.jobs.LOOK, watched.source.id)
+        job, is_new = storage.jobs.create(LOOK, watched.source.id)
         if is_new:
             self.wake(job.id)
         return _json(202, {"status": "success", "data": {"task_id": job.id}}, {"Location": f"/status/{job.id}"})
@@ -188,25 +185,21 @@ def _members(series: Series) -> dict[str, Any]:
         "error": series.error if series.status is SeriesStatus.ERROR else None,
         "rows": series.rows,
         "bytes": series.bytes,
-        "requested_at": _moment(series.requested_at),
-        "refreshed_at": _moment(series.refreshed_at),
+        "requested_at": rfc3339(series.requested_at),
+        "refreshed_at": rfc3339(series.refreshed_at),
     }
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return rfc3339(moment)
 
 
 def _reason(series: Series) -> dict[str, str | None]:
     return {"error": series.error} if series.status is SeriesStatus.ERROR else {}
 
 
-def _sent(parts: Any) -> Chunks:
+def _sent(parts: Iterator[bytes]) -> Chunks:
     """The parts of the data; an error within them breaks the answer off."""
     try:
         yield from parts
-    except GridFSError as error:
-        raise unavailable.Incomplete("it was replaced or removed while it was read") from error
+    except unavailable.FAILURES as error:
+        raise Incomplete(unavailable.reason(error)) from None
 
 
 def _json(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Answer:

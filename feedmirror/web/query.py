@@ -105,6 +105,14 @@ class SourcesQuery:
         return [*state, *lost, *search, *(("id", one) for one in self.ids or ())]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesQuery:
+    """Which series is asked for; `id` None: the list of them, from behind the one that is `after`."""
+
+    id: str | None = None
+    after: str | None = None
+
+
 def parameters(query_string: str) -> dict[str, list[str]]:
     """Split a query string as WSGI hands it over (bytes that pose as latin-1).
 
@@ -139,6 +147,14 @@ def sources_query(given: Parameters) -> SourcesQuery:
         ids=_ids(given),
         after=_place(given),
         limit=_limit(given),
+    )
+
+
+def series_query(given: Parameters) -> SeriesQuery:
+    """Which series is asked for. Raises BadParameter."""
+    wanted, after = single(given, "id"), single(given, "after")
+    return SeriesQuery(
+        id=None if wanted is None else _name("id", wanted), after=None if after is None else _name("after", after)
     )
 
 

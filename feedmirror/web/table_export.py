@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from feedmirror.errors import FeedmirrorError
 from feedmirror.table import Column, Row
 from feedmirror.web import unavailable
-from feedmirror.web.answer import Answer, Chunks, json_error, json_unavailable
+from feedmirror.web.answer import Answer, Chunks, Incomplete, json_error, json_unavailable
 from feedmirror.web.export import FORMATS, Format
 
 if TYPE_CHECKING:
@@ -31,10 +31,6 @@ _places = threading.BoundedSemaphore(AT_ONCE)
 
 class Busy(FeedmirrorError):
     """As many exports are under way as may be."""
-
-
-class Incomplete(FeedmirrorError):
-    """A file ends before its end: whoever sends it cuts the connection, so that its reader knows."""
 
 
 def answer(source_id: str, kind: str, open_storage: "Callable[[], Storage]", *, head: bool = False) -> Answer:

@@ -11,10 +11,8 @@ from contextlib import contextmanager
 from pymongo.errors import PyMongoError
 
 from feedmirror.config import Settings
-from feedmirror.models import Job
+from feedmirror.models import LOOK, SERIES, Job
 from feedmirror.storage import Storage
-from feedmirror.storage.jobs import LOOK
-from feedmirror.storage.series import SERIES
 from feedmirror.work import datasets, looks
 from feedmirror.work.task import Failed, Kind, Later, Task
 

@@ -1,14 +1,15 @@
-"""Wakes up a worker for a job: a message by the task's name, to whatever broker there is.
+"""The broker: where it is, and how somebody who is no worker sends a message.
 
-Only makes it quicker: a job that no message comes for is found by the next look for what is due. So nobody waits for
-the broker, and a message that cannot be sent is let go.
+A message only wakes a worker up. A job that none comes for is found by the next look for what is due, so nobody waits
+for the broker, and a message that cannot be sent is let go.
 """
 
 import logging
 import queue
 import threading
-from collections.abc import Callable
 from typing import Any
+
+from feedmirror.config import Settings
 
 log = logging.getLogger(__name__)
 
@@ -19,16 +20,20 @@ _TIMEOUT_S = 2.0
 _MOST_WAITING = 1_000
 
 
+def broker_settings(settings: Settings) -> dict[str, Any]:
+    """Celery's settings of the broker: CELERY_BROKER_URL, else the MongoDB that keeps the items."""
+    url = settings.celery_broker_url
+    if not url.startswith("mongodb"):
+        return {"broker_url": url}
+    # kombu asks MongoDB once a second for messages, and a poll takes two of them
+    return {"broker_url": url, "broker_transport_options": {"polling_interval": 0.2}}
+
+
 class Waker:
-    """Sends messages from a thread of its own, which begins with the first one.
+    """Sends messages from a thread of its own, which begins with the first one."""
 
-    `broker_settings` gives Celery's settings of the broker, asked when they are needed. Each message is of no use after
-    `expires_s`.
-    """
-
-    def __init__(self, broker_settings: Callable[[], dict[str, Any]], *, expires_s: float):
-        self._broker_settings = broker_settings
-        self._expires_s = expires_s
+    def __init__(self, settings: Settings):
+        self._settings = settings
         self._waiting: queue.Queue[str] = queue.Queue(_MOST_WAITING)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -52,8 +57,8 @@ class Waker:
         while True:
             job_id = self._waiting.get()
             try:
-                app = app or Celery(set_as_current=False, changes=_impatient(self._broker_settings()))
-                app.send_task(_TASK, (job_id,), expires=self._expires_s, retry=False, ignore_result=True)
+                app = app or Celery(set_as_current=False, changes=_impatient(broker_settings(self._settings)))
+                app.send_task(_TASK, (job_id,), expires=self._settings.lease_s, retry=False, ignore_result=True)
             except Exception as error:  # noqa: BLE001 (whatever a broker's library raises)
                 log.warning("the broker is away, a job waits for the next look: %s", type(error).__name__)
 
