@@ -1,27 +1,60 @@
 /**
  * Keeps a page current: asks for it again and again, and takes over where it differs.
  *
- * The server says everything, the times included; here nothing is known of what the page shows.
+ * The server says everything, the times included, and how soon to ask again; here nothing is known of what the page
+ * shows.
  */
 (function (window, document) {
   "use strict";
 
-  const current = document.getElementById("current");
-  const interval = Number(current.dataset.interval);
+  const NOT_FOUND = 404;
+  const SHORTEST_PATIENCE = 10 * 1000;
 
-  async function refresh() {
-    if (document.hidden) return;
+  const current = document.getElementById("current");
+  const stale = document.getElementById("stale");
+  let timer = 0;
+  let asking = null; // there is never more than one
+
+  function refresh() {
+    asking = asking || ask().finally(() => (asking = null));
+    return asking;
+  }
+
+  async function ask() {
+    window.clearTimeout(timer);
     try {
-      // given up before the next, so that there is never more than one
-      const answer = await window.fetch(window.location.href, { signal: AbortSignal.timeout(interval) });
+      const patience = Math.max(interval(), SHORTEST_PATIENCE);
+      const answer = await window.fetch(window.location.href, { signal: AbortSignal.timeout(patience) });
+      if (answer.status === NOT_FOUND) return say("This is no longer there.");
       if (!answer.ok) throw new Error(answer.statusText);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       window.patch(current, page.getElementById("current"));
     } catch {
-      document.getElementById("stale").hidden = false;
+      stale.hidden = false;
     }
+    plan();
   }
 
-  window.setInterval(refresh, interval);
-  document.addEventListener("visibilitychange", refresh);
+  function interval() {
+    return Number(current.dataset.interval);
+  }
+
+  /** A page that nobody sees asks when it is seen again. */
+  function plan() {
+    window.clearTimeout(timer);
+    if (!document.hidden) timer = window.setTimeout(refresh, interval());
+  }
+
+  function say(text) {
+    stale.textContent = text;
+    stale.hidden = false;
+  }
+
+  document.addEventListener("visibilitychange", function () {
+    if (!document.hidden) refresh();
+  });
+  plan();
+
+  /** Ask from now on; gives a promise that holds when the page is as current as that. */
+  window.refresh = () => (asking ? asking.then(refresh) : refresh());
 })(window, document);
