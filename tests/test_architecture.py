@@ -71,12 +71,13 @@ TOOLS = {"commands", "__main__", "demo"}
 
 # Libraries that belong to one side of the house.
 FORBIDDEN_LIBRARIES = {
-    "stack_scrap": {"cherrypy", "cheroot", "jinja2", "xlsxwriter"},
-    "poll": {"celery", "kombu", "requests", "urllib3", "lxml", "xlsxwriter"},
+    "stack_scrap": {"cherrypy", "cheroot", "jinja2", "matplotlib", "xlsxwriter"},
+    "poll": {"celery", "kombu", "requests", "urllib3", "lxml", "matplotlib", "xlsxwriter"},
+    "work": {"celery", "cherrypy", "matplotlib", "xlsxwriter"},
     "web": {"celery", "requests", "lxml", "nh3"},
     "fetch": {"pymongo", "celery", "lxml", "cherrypy"},
     "parse": {"pymongo", "celery", "requests", "cherrypy"},
-    "storage": {"celery", "requests", "lxml", "cherrypy", "xlsxwriter"},
+    "storage": {"celery", "requests", "lxml", "cherrypy", "matplotlib", "xlsxwriter"},
     "db": {"celery", "requests", "lxml", "cherrypy"},
     "models": {"pymongo", "bson", "requests", "lxml", "celery", "cherrypy"},
     "table": {"pymongo", "bson", "requests", "lxml", "celery", "cherrypy", "xlsxwriter", "time", "random"},
@@ -196,8 +197,11 @@ def test_site_imports_nothing_of_ours_until_it_is_run() -> None:
 @pytest.mark.parametrize(
     ("imported", "absent"),
     [
-        ("stack_scrap", ["cherrypy", "cheroot", "jinja2", "xlsxwriter"]),
-        ("feedmirror.web.app", ["celery", "kombu", "requests", "lxml", "feedmirror.poll", "feedmirror.storage"]),
+        ("stack_scrap", ["cherrypy", "cheroot", "jinja2", "matplotlib", "xlsxwriter"]),
+        (
+            "feedmirror.web.app",
+            ["celery", "kombu", "requests", "lxml", "matplotlib", "feedmirror.poll", "feedmirror.storage"],
+        ),
         ("feedmirror.preflight", ["pymongo", "feedmirror.config"]),
     ],
 )
