@@ -11,8 +11,11 @@
     ├── window_standing   how the window stands: GET /api/window
     ├── sources    how each source fares, in words and as JSON: GET /api/sources
     ├── groups     how each politeness group stands, likewise: GET /api/groups
-    ├── pages      for people: GET / and GET /sources, and what an error looks like
-    │   └── sources_page   what /sources shows, and what narrows it
+    ├── pages      for people: GET /, /sources, /series ..., and what an error looks like
+    │   ├── sources_page   what /sources shows, and what narrows it
+    │   └── series_page    what /series shows, and the page of one
+    ├── series_chart   the chart of a series: GET /series/<id>/chart.svg
+    │   └── chart      lines as an SVG picture
     ├── table_export   a table as a file: GET /tables/<source>.xlsx, .csv and .jsonl
     │   └── export     the formats, each from rows to bytes
     └── assets     scripts, styles and the icon, as they were when the process began

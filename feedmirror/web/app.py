@@ -21,7 +21,9 @@ from feedmirror.web.direct import PollsFirst
 from feedmirror.web.headers import WithHeaders
 from feedmirror.web.on_demand import OnDemand
 from feedmirror.web.pages import Pages
+from feedmirror.web.permission import refusal
 from feedmirror.web.query import Parameters, parameters
+from feedmirror.web.series_chart import SeriesCharts
 from feedmirror.web.table_update import TableUpdates
 from feedmirror.web.update import Updates
 
@@ -165,6 +167,33 @@ class Tables:
         return respond(self._pages.table(below[0], parameters(query_string()), self._open_storage))
 
 
+class SeriesPages:
+    """The list of the series; below it each of them by its id, and below that its chart."""
+
+    exposed = True
+
+    def __init__(self, open_storage: "OpenStorage", pages: Pages, on_demand: OnDemand):
+        self._open_storage = open_storage
+        self._pages = pages
+        self._own_host = on_demand.own_host
+        self._charts = SeriesCharts(open_storage, pages.error)
+
+    def __call__(self, *below: str) -> Body:
+        request = asked()
+        match below:
+            case ():
+                return respond(self._pages.series_list(request.parameters, self._refused(request), self._open_storage))
+            case (series_id,):
+                page = self._pages.series(series_id, request.parameters, self._refused(request), self._open_storage)
+                return respond(page)
+            case (series_id, "chart.svg"):
+                return respond(self._charts.answer(series_id, request.parameters, request.headers))
+        return respond(not_found(self._pages.error))
+
+    def _refused(self, request: Asked) -> str | None:
+        return refusal(request, own_host=self._own_host)
+
+
 class Unknown:
     """Every address that is none of ours, below the place where it stands in the tree."""
 
@@ -222,6 +251,7 @@ class Root:
         self.api = Api(open_storage, follower)
         self.create = Demand(on_demand.create, json_error)
         self.status = Status(on_demand)
+        self.series = SeriesPages(open_storage, pages, on_demand)
         self.timeseries = Demand(on_demand.series, json_error)
         self.ping = Address(lambda *_: json_answer('{"ping": "pong"}'), open_storage, json_error)
         self.static = Static(assets, pages.error)

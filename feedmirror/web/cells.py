@@ -3,12 +3,13 @@
 Nothing is lost by it: where a value is shown shorter than it is, `title` has the whole of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import starmap
 from math import isfinite
+from typing import Any
 from urllib.parse import urlsplit
 
 from feedmirror.table import Column, ColumnType, Row, Value, loaded, value_in
@@ -25,6 +26,9 @@ _NO_MOVE = Decimal("0.005")
 # Who counts thousands in whole ones does not count cents.
 _WITHOUT_CENTS = 1_000
 _LARGEST, _SMALLEST = Decimal("1e15"), Decimal("1e-12")
+
+Pasts = Mapping[str, Sequence[tuple[int, float]]]
+_NO_PAST: Pasts = {}
 
 # The picture of a column's past, in units of its own.
 _WIDTH, _HEIGHT = 96, 24
@@ -59,11 +63,15 @@ class Cell:
 
 def cells_of(row: Row, columns: Sequence[Column], now: datetime) -> list[Cell]:
     """The row's cells, a column each."""
-    value = loaded(row.text)
-    return [_cell(column, value_in(value, column), row, now) for column in columns]
+    return cells_in(loaded(row.text), columns, now, row.past)
 
 
-def _cell(column: Column, value: Value, row: Row, now: datetime) -> Cell:
+def cells_in(value: Any, columns: Sequence[Column], now: datetime, past: Pasts = _NO_PAST) -> list[Cell]:
+    """The cells of a row that is this value; `past` as in `Row`."""
+    return [_cell(column, value_in(value, column), past, now) for column in columns]
+
+
+def _cell(column: Column, value: Value, pasts: Pasts, now: datetime) -> Cell:
     if value is None:
         return Cell()
     if isinstance(value, bool):
@@ -73,7 +81,7 @@ def _cell(column: Column, value: Value, row: Row, now: datetime) -> Cell:
     if isinstance(value, int | Decimal):
         exact = format(value, "f") if isinstance(value, Decimal) and abs(value.adjusted()) < 40 else str(value)
         text = _number(value, column.type) if column.type and column.type.is_numeric else exact
-        past = _past(row.past.get(column.name, ()), column, now)
+        past = _past(pasts.get(column.name, ()), column, now)
         sign = _sign(value) if column.type is ColumnType.PERCENT else None
         return Cell(text=text, title=None if text == exact else exact, number=exact, sign=sign, past=past)
     return _text(column, value)
@@ -170,10 +178,12 @@ def _past(points: Sequence[tuple[int, float]], column: Column, now: datetime) ->
         return f"{across:.1f},{down:.1f}"
 
     since = times.duration(min(ends - began, column.history_s or ends - began))
-    words = f"{since}: {_reading(low, column)} to {_reading(high, column)}"
+    kind = column.type or ColumnType.NUMBER
+    words = f"{since}: {reading(low, kind)} to {reading(high, kind)}"
     return Past(" ".join(starmap(place, drawn)), words, rises=numbers[-1] >= numbers[0])
 
 
-def _reading(number: float, column: Column) -> str:
+def reading(number: float, kind: ColumnType = ColumnType.NUMBER) -> str:
+    """A number as a cell of this kind shows it."""
     exact = int(number) if number.is_integer() else Decimal(repr(number))
-    return _number(exact, column.type or ColumnType.NUMBER)
+    return _number(exact, kind)

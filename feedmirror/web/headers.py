@@ -25,6 +25,10 @@ CONTENT_SECURITY_POLICY = "; ".join(
     )
 )
 
+# A picture that is drawn has its colours and lines in style attributes. It loads nothing and runs nothing.
+PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+_POLICY = "Content-Security-Policy"
+
 ALWAYS = (
     ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
     ("X-Content-Type-Options", "nosniff"),
@@ -40,11 +44,12 @@ FOR_DATA = (
     ("Server", "Feedmirror"),
 )
 
+_FOR_PICTURES = tuple((name, PICTURE_POLICY if name == _POLICY else value) for name, value in ALWAYS)
 _OURS = frozenset(name.lower() for name, _ in ALWAYS)
 
 
 class WithHeaders:
-    """A WSGI callable that adds them to the answers of another."""
+    """A WSGI callable that adds them to the answers of another, which may ask for PICTURE_POLICY, and for no other."""
 
     def __init__(self, application: "WSGIApplication"):
         self._application = application
@@ -52,6 +57,7 @@ class WithHeaders:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Callable[[bytes], object]:
             others = [pair for pair in headers if pair[0].lower() not in _OURS]
-            return start_response(status, [*others, *ALWAYS], *exc_info)
+            always = _FOR_PICTURES if (_POLICY, PICTURE_POLICY) in headers else ALWAYS
+            return start_response(status, [*others, *always], *exc_info)
 
         return self._application(environ, start)

@@ -1,4 +1,4 @@
-"""The pages for people: GET /, /sources and /tables, and what an error looks like.
+"""The pages for people: GET /, /sources, /tables and /series, and what an error looks like.
 
 A page is complete before any script runs: filters, search and older items are links and a form. The script only
 keeps it current; it makes its rows from the same macro, by way of a <template> in the page.
@@ -19,6 +19,7 @@ from feedmirror.web import (
     groups,
     links,
     representation,
+    series_page,
     sources,
     sources_page,
     stamps,
@@ -148,6 +149,30 @@ class Pages:
         if context is None:
             return self.error(404, "There is no table of this name.")
         return html_answer(self._draw("table.html", **context))
+
+    def series_list(self, given: Parameters, refused: str | None, open_storage: "Callable[[], Storage]") -> Answer:
+        """The list of the series, and a form to ask for one, unless that is `refused` to this reader."""
+        try:
+            context = series_page.listing(given, open_storage())
+        except BadParameter as error:
+            return self.error(400, str(error))
+        except unavailable.FAILURES as error:
+            return self.error(503, unavailable.reason(error))
+        return html_answer(self._draw("series_list.html", refused=refused, **context))
+
+    def series(
+        self, series_id: str, given: Parameters, refused: str | None, open_storage: "Callable[[], Storage]"
+    ) -> Answer:
+        """One series: how it stands, its chart and its first rows."""
+        try:
+            context = series_page.context(series_id, given, open_storage(), datetime.now(UTC))
+        except BadParameter as error:
+            return self.error(400, str(error))
+        except unavailable.FAILURES as error:
+            return self.error(503, unavailable.reason(error))
+        if context is None:
+            return self.error(404, "There is no series of this id.")
+        return html_answer(self._draw("series.html", refused=refused, **context))
 
     def error(self, status: int, message: str) -> Answer:
         """What went wrong, in the page's own frame."""

@@ -126,7 +126,7 @@ def update_query(given: Parameters) -> UpdateQuery:
     """What /update is asked for. Raises BadParameter."""
     return UpdateQuery(
         filters=_filters(given),
-        changes=_switch(given, "changes"),
+        changes=switch(given, "changes"),
         after_us=_stamp(given, "timestamp") or 0,
         before_us=_stamp(given, "before"),
         limit=_limit(given),
@@ -142,7 +142,7 @@ def sources_query(given: Parameters) -> SourcesQuery:
     """Which sources are asked for. Raises BadParameter."""
     return SourcesQuery(
         state=_state(given),
-        window_lost=_switch(given, "lost"),
+        window_lost=switch(given, "lost"),
         search=search_of(given),
         ids=_ids(given),
         after=_place(given),
@@ -235,7 +235,8 @@ def _stamp(given: Parameters, name: str) -> int | None:
     return stamp_us
 
 
-def _switch(given: Parameters, name: str) -> bool:
+def switch(given: Parameters, name: str) -> bool:
+    """A parameter that is 0 or 1, 0 where it is not given. Raises BadParameter."""
     text = single(given, name)
     if text is not None and text not in ("0", "1"):
         raise BadParameter(name, f"must be 0 or 1, and is {shown(text)}")
@@ -257,6 +258,14 @@ def single(given: Parameters, name: str) -> str | None:
     if len(values) > 1:
         raise BadParameter(name, "is given more than once")
     return values[0] if values else None
+
+
+def several(given: Parameters, name: str, *, most: int) -> tuple[str, ...]:
+    """The values of a parameter that may be given often, each once. Raises BadParameter."""
+    values = tuple(dict.fromkeys(_values(given, name)))
+    if len(values) > most:
+        raise BadParameter(name, f"is given more than {most} times")
+    return values
 
 
 def _values(given: Parameters, name: str) -> Sequence[str]:
