@@ -2,7 +2,7 @@
 
     create      asked for: due in a moment, by when the message should have come
     hand_out    due and with nobody: the message was lost, or whoever was at it has died
-    claim       one that nobody is at becomes ours until the lease ends; `renew` while it is worked on
+    claim       one that nobody is at, and that is not postponed, becomes ours until the lease ends; `renew` meanwhile
     postpone    not now: due again later, with nobody
     end         done, or failed; remembered for a while, then forgotten
 
@@ -87,7 +87,9 @@ class Jobs:
 
     def claim(self, job_id: str, *, lease_s: float) -> Job | None:
         """Begin with a job, or go on with it; None if it is over, unknown, or somebody is at it."""
-        free = {"open": True, "$expr": {"$or": [{"$eq": ["$lease", None]}, {"$lte": ["$due_at", "$$NOW"]}]}}
+        rested = {"$lte": [{"$ifNull": ["$not_before", "$$NOW"]}, "$$NOW"]}
+        unheld = {"$or": [{"$eq": ["$lease", None]}, {"$lte": ["$due_at", "$$NOW"]}]}
+        free = {"open": True, "$expr": {"$and": [rested, unheld]}}
         started = {"$cond": [{"$eq": ["$state", JobState.PENDING]}, JobState.STARTED, "$state"]}
         change = {
             "lease": secrets.token_hex(8),
@@ -112,7 +114,9 @@ class Jobs:
     def postpone(self, job: Job, by_s: float, *, tried: bool) -> bool:
         """Give a job back: it is due again later. `tried` False: that was no try, somebody else was in the way."""
         tries = "$tries" if tried else {"$subtract": ["$tries", 1]}
-        return self._change(job, {"lease": None, "due_at": _from_now(by_s), "tries": tries})
+        # a message that comes meanwhile must not begin it
+        later = _from_now(by_s)
+        return self._change(job, {"lease": None, "due_at": later, "not_before": later, "tries": tries})
 
     def end(
         self, job: Job, *, result: Mapping[str, Any] | None = None, error: str | None = None, kept_s: float
@@ -131,8 +135,9 @@ class Jobs:
 
     def move_back(self, now: datetime, by: timedelta, session: ClientSession) -> None:
         """Move what is due with a clock that was set back."""
-        sooner = {"$subtract": ["$due_at", by // timedelta(milliseconds=1)]}
-        self._jobs.update_many({"open": True, "due_at": {"$gt": now}}, [{"$set": {"due_at": sooner}}], session=session)
+        by_ms = by // timedelta(milliseconds=1)
+        sooner = {name: {"$subtract": [f"${name}", by_ms]} for name in ("due_at", "not_before")}
+        self._jobs.update_many({"open": True, "due_at": {"$gt": now}}, [{"$set": sooner}], session=session)
 
     def _change(self, job: Job, change: _Document) -> bool:
         mine = {"_id": job.id, "lease": job.lease, "open": True}
