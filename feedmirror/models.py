@@ -460,6 +460,13 @@ class Series:
         return self.refreshed_at is not None
 
 
+class SeriesPlace(NamedTuple):
+    """Where a series stands in the list of all: those that were asked for last first."""
+
+    requested_at: datetime
+    id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
     """What is shown of a series without reading all of it.

@@ -5,7 +5,7 @@ the old, and then named instead: a reader has one or the other, and whoever dies
 the next one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,12 +16,13 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from feedmirror.models import SERIES, Job, Preview, Series, SeriesStatus
+from feedmirror.models import SERIES, Job, Preview, Series, SeriesPlace, SeriesStatus
 from feedmirror.storage.jobs import Jobs, new_job_id
 
 _Document = dict[str, Any]
 
 _WITHOUT_PREVIEW = {"preview": 0}
+_BUCKET = "series_data"
 _PART_BYTES = 255 * 1024
 
 
@@ -31,7 +32,9 @@ class SeriesStore:
     def __init__(self, database: Database[_Document], jobs: Jobs):
         self._client = database.client
         self._series = database["series"]
-        self._files = GridFSBucket(database, bucket_name="series_data", chunk_size_bytes=_PART_BYTES)
+        self._files = GridFSBucket(database, bucket_name=_BUCKET, chunk_size_bytes=_PART_BYTES)
+        self._names = database[f"{_BUCKET}.files"]
+        self._parts = database[f"{_BUCKET}.chunks"]
         self._jobs = jobs
 
     def create_indexes(self) -> None:
@@ -90,7 +93,7 @@ class SeriesStore:
         document = self._series.find_one({"_id": series_id}, _WITHOUT_PREVIEW)
         return _series(document) if document else None
 
-    def latest(self, *, limit: int, after: Series | None = None) -> list[Series]:
+    def latest(self, *, limit: int, after: Series | SeriesPlace | None = None) -> list[Series]:
         """Those that were asked for last first, from behind one on."""
         behind: _Document = {}
         if after is not None:
@@ -106,13 +109,18 @@ class SeriesStore:
     # -- how it went
 
     def succeed(self, job: Job, data: bytes, *, columns: Sequence[str], rows: int | None, preview: Preview) -> None:
-        """Keep the data that this job brought, unless the series was removed or another job was asked for."""
-        file_id = self._files.upload_from_stream(job.subject, data)
+        """Keep the data that this job brought, unless the series was removed, or the job has come to its end already.
+
+        The latter where somebody was thought dead, and the job done anew.
+        """
+        file_id = f"{_files_of(job.subject, job.id)}{job.lease}"
+        self._files.upload_from_stream_with_id(file_id, job.subject, data)
         known: _Document = {"columns": list(columns), "rows": rows, "bytes": len(data), "file": file_id}
         known["preview"] = _preview_document(preview)
         change: _Document = {name: {"$literal": value} for name, value in known.items()}
-        change |= {"status": SeriesStatus.SUCCESS, "error": None, "refreshed_at": "$$NOW"}
-        self._series.update_one(_asked_by(job), [{"$set": change}])
+        change |= {"status": SeriesStatus.SUCCESS, "error": None, "refreshed_at": "$$NOW", "former_file": "$file"}
+        if not self._series.update_one(_asked_by(job), [{"$set": change}]).matched_count:
+            self._remove_files([file_id])
         self._sweep(job.subject)
 
     def fail(self, job: Job, error: str) -> None:
@@ -126,14 +134,17 @@ class SeriesStore:
 
     def data(self, series_id: str) -> Iterator[bytes] | None:
         """The data as it came, part by part; None if there is none. Raises NoFile within if it is removed meanwhile."""
+        tried = None
+        while (file_id := self._file_of(series_id)) not in (None, tried):
+            try:
+                return iter(self._files.open_download_stream(file_id).readchunk, b"")
+            except NoFile:  # replaced between the two questions; or lost, if it is still the same
+                tried = file_id
+        return None
+
+    def _file_of(self, series_id: str) -> str | None:
         document = self._series.find_one({"_id": series_id}, {"file": 1})
-        if not document or "file" not in document:
-            return None
-        try:
-            parts = self._files.open_download_stream(document["file"])
-        except NoFile:  # replaced between the two questions
-            return self.data(series_id)
-        return iter(parts.readchunk, b"")
+        return document.get("file") if document else None
 
     def remove(self, series_id: str) -> bool:
         """Remove a series and its data; whether it was there."""
@@ -142,18 +153,40 @@ class SeriesStore:
         return was_there
 
     def _sweep(self, series_id: str) -> None:
-        """Remove data that nobody names any more; the last one before stays for those who are reading it."""
-        document = self._series.find_one({"_id": series_id}, {"file": 1})
-        others = [file._id for file in self._files.find({"filename": series_id}).sort("uploadDate", DESCENDING)]
-        if document:
-            others = [file_id for file_id in others if file_id != document.get("file")][1:]
-        for file_id in others:
-            with suppress(NoFile):  # somebody else sweeps as well
+        """Remove data that nobody names any more, and what was begun by somebody who died within it.
+
+        The last one before stays for those who are reading it, and so does what is being written.
+        """
+        # what was there before it is asked which of it is of use
+        files = self._files_under(series_id)
+        document = self._series.find_one({"_id": series_id}, {"file": 1, "former_file": 1, "job": 1, "status": 1}) or {}
+        named = (document.get("file"), document.get("former_file"))
+        is_pending = document.get("status") == SeriesStatus.PENDING
+        written = _files_of(series_id, document["job"]) if is_pending else None
+        self._remove_files(
+            one for one in files if one not in named and not (written is not None and one.startswith(written))
+        )
+
+    def _files_under(self, series_id: str) -> set[str]:
+        """The ids of all data of a series, of which there may be parts alone."""
+        prefix = _files_of(series_id)
+        these = {"$gte": prefix, "$lt": prefix[:-1] + chr(ord(prefix[-1]) + 1)}
+        whole = self._names.distinct("_id", {"_id": these})
+        return {*whole, *self._parts.distinct("files_id", {"files_id": these})}
+
+    def _remove_files(self, file_ids: Iterable[str]) -> None:
+        for file_id in file_ids:
+            with suppress(NoFile):  # there were parts alone, or somebody else sweeps as well
                 self._files.delete(file_id)
 
 
+def _files_of(series_id: str, job_id: str | None = None) -> str:
+    """How the ids of the files of a series begin, or of those that a job writes."""
+    return f"{series_id}/" if job_id is None else f"{series_id}/{job_id}/"
+
+
 def _asked_by(job: Job) -> _Document:
-    return {"_id": job.subject, "job": job.id}
+    return {"_id": job.subject, "job": job.id, "status": SeriesStatus.PENDING}
 
 
 def _series(document: Mapping[str, Any]) -> Series:
