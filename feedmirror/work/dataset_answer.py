@@ -1,18 +1,19 @@
 """What an answer of the data sets' API holds: how many rows, which columns, and a preview of them. Pure.
 
 Read row by row: an answer may have forty megabytes, and would take ten times as much as values. What is kept are its
-numbers, eight bytes each.
+numbers, eight bytes each. By hand, as a parser that streams was found to be killed by what a stranger may write: a
+hundred thousand brackets, or five thousand digits.
 """
 
 import json
+import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from json.decoder import scanstring  # type: ignore[attr-defined]
 from math import isfinite, nan
 from typing import Any
-
-import ijson
 
 from feedmirror.errors import ParseError
 from feedmirror.models import Preview
@@ -22,11 +23,19 @@ from feedmirror.table import moment_of
 _PLACES = 500
 _MOST_COLUMNS = 50
 _ROWS_SHOWN = 100
+# Names and rows that somebody reads are far below; all of it has to fit into a document.
+_MOST_NAMES = 2_000
+_LONGEST_NAME = 200
+_LONGEST_ROW = 10_000
+# Whoever reads a row again must not fall over it: of digits Python takes 308 as a float, and 4,300 as a whole number.
+_LONGEST_WHOLE = 300
+_ENDLESS_DIGITS = re.compile(rf"[0-9]{{{_LONGEST_WHOLE}}}")
+_SPACE = re.compile(r"[ \t\r\n]*")
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetAnswer:
-    """What is known of a series."""
+    """What is known of a series. `columns`: the names of the first two thousand."""
 
     columns: tuple[str, ...]
     rows: int
@@ -36,53 +45,149 @@ class DatasetAnswer:
 def read(body: bytes) -> DatasetAnswer:
     """Read an answer. Raises ParseError if it is none."""
     try:
-        columns = tuple(str(name) for name in _items(body, "dataset_data.column_names.item"))
-        reading = _Reading(columns)
-        for row in _items(body, "dataset_data.data.item"):
-            reading.add(row)
-        if not columns and not reading.rows and next(_items(body, "dataset_data.data"), None) is None:
-            raise ParseError("the answer is no data set: it has no dataset_data.data")
-    except (ijson.JSONError, UnicodeDecodeError, OverflowError) as error:
-        raise ParseError(f"the answer is no data set: {str(error)[:200]}") from error
-    return DatasetAnswer(columns, reading.rows, reading.preview())
+        return _read(body.decode("utf-8-sig"))
+    except (ValueError, IndexError, RecursionError) as error:
+        what = "it ends too soon" if isinstance(error, IndexError) else str(error)[:200]
+        raise ParseError(f"the answer is no data set: {what}") from error
 
 
-def _items(body: bytes, path: str) -> Iterator[Any]:
-    return iter(ijson.items(body, path, use_float=True))
+def _read(text: str) -> DatasetAnswer:
+    """Raises ValueError, IndexError and RecursionError."""
+    columns: list[Any] = []
+    rows: _Rows | None = None
+    walk = _Walk(text)
+    for name in walk.members():
+        for inner in walk.members() if name == "dataset_data" else ():
+            if inner == "column_names":
+                columns = _list(walk.value())
+            elif inner == "data":
+                rows = _Rows()
+                for row, written in walk.items():
+                    rows.add(row, written)
+    walk.end()
+    if rows is None:
+        raise ValueError("it has no dataset_data.data")
+    names = tuple(str(name)[:_LONGEST_NAME] for name in columns[:_MOST_NAMES])
+    return DatasetAnswer(names, rows.number, rows.preview(names))
+
+
+def _list(value: Any) -> list[Any]:
+    if value is not None and not isinstance(value, list):
+        raise ValueError("its columns are no list")
+    return value or []
+
+
+def _reject(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _whole(digits: str) -> float:
+    return int(digits) if len(digits) < _LONGEST_WHOLE else float(digits)
+
+
+_DECODER = json.JSONDecoder(parse_int=_whole, parse_constant=_reject)
+
+
+class _Walk:
+    """A place in a JSON text, which goes on as its parts are asked for. Raises ValueError and IndexError."""
+
+    def __init__(self, text: str):
+        self._text = text
+        self._at = 0
+
+    def value(self) -> Any:
+        """The value that begins here."""
+        self._skip_space()
+        value, self._at = _DECODER.raw_decode(self._text, self._at)
+        return value
+
+    def members(self) -> Iterator[str]:
+        """The names in the object that begins here; a value that is not asked for is gone past."""
+        self._expect("{")
+        is_first = True
+        while not self._ends("}", is_first=is_first):
+            self._expect('"')
+            name, self._at = scanstring(self._text, self._at)
+            self._expect(":")
+            begin = self._at
+            yield name
+            if self._at == begin:
+                self.value()
+            is_first = False
+
+    def items(self) -> Iterator[tuple[Any, str]]:
+        """The members of the list that begins here, each with its text; null is an empty one."""
+        self._skip_space()
+        if self._text.startswith("null", self._at):
+            self._at += len("null")
+            return
+        self._expect("[")
+        is_first = True
+        while not self._ends("]", is_first=is_first):
+            self._skip_space()
+            begin = self._at
+            value = self.value()
+            yield value, self._text[begin : self._at]
+            is_first = False
+
+    def end(self) -> None:
+        """There must be nothing more."""
+        self._skip_space()
+        if self._at < len(self._text):
+            raise ValueError("there is more behind its end")
+
+    def _ends(self, bracket: str, *, is_first: bool) -> bool:
+        """Whether what was begun ends here; else a comma is gone past, which stands before all but the first."""
+        self._skip_space()
+        if self._text[self._at] == bracket:
+            self._at += 1
+            return True
+        if not is_first:
+            self._expect(",")
+        return False
+
+    def _expect(self, sign: str) -> None:
+        self._skip_space()
+        if self._text[self._at] != sign:
+            raise ValueError(f"{sign} is missing at character {self._at}")
+        self._at += 1
+
+    def _skip_space(self) -> None:
+        if self._text[self._at : self._at + 1] in ("", " ", "\t", "\r", "\n"):
+            match = _SPACE.match(self._text, self._at)
+            assert match is not None  # it may be empty
+            self._at = match.end()
 
 
 @dataclass(slots=True)
-class _Reading:
+class _Rows:
     """Rows as they come."""
 
-    columns: Sequence[str]
-    rows: int = 0
+    number: int = 0
     _first: list[str] = field(default_factory=list)
     _places: "array[float]" = field(default_factory=lambda: array("d"))
-    _numbers: list["array[float]"] = field(default_factory=list)
+    _columns: list["array[float]"] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self._numbers = [array("d") for _ in self.columns[:_MOST_COLUMNS]]
-
-    def add(self, row: Any) -> None:
-        self.rows += 1
+    def add(self, row: Any, written: str) -> None:
         cells = row if isinstance(row, list) else [row]
-        if len(self._first) < _ROWS_SHOWN:
-            self._first.append(json.dumps(cells, ensure_ascii=False))
+        if len(self._first) < _ROWS_SHOWN and len(written) <= _LONGEST_ROW and not _ENDLESS_DIGITS.search(written):
+            self._first.append(written if isinstance(row, list) else f"[{written}]")
         moment = moment_of(cells[0]) if cells and isinstance(cells[0], str) else None
         self._places.append(nan if moment is None else moment.timestamp())
-        for number, numbers in enumerate(self._numbers):
+        while len(self._columns) < min(len(cells), _MOST_COLUMNS):
+            self._columns.append(array("d", [nan]) * self.number)
+        for number, numbers in enumerate(self._columns):
             numbers.append(_number(cells[number]) if number < len(cells) else nan)
+        self.number += 1
 
-    def preview(self) -> Preview:
-        is_time = bool(self.rows) and all(map(isfinite, self._places))
-        places = self._places if is_time else array("d", range(self.rows))
-        order = sorted(range(self.rows), key=places.__getitem__)
-        lines = {
-            name: line
-            for name, numbers in zip(self.columns, self._numbers, strict=False)
-            if (line := _line([(places[n], numbers[n]) for n in order if isfinite(numbers[n])]))
-        }
+    def preview(self, names: Sequence[str]) -> Preview:
+        is_time = bool(self.number) and all(map(isfinite, self._places))
+        places = self._places if is_time else array("d", range(self.number))
+        order = sorted(range(self.number), key=places.__getitem__)
+        lines = {}
+        for name, numbers in zip(names, self._columns, strict=False):
+            if line := _line([n for n in order if isfinite(numbers[n])], numbers):
+                lines[name] = tuple((places[n], numbers[n]) for n in line)
         return Preview(is_time=is_time, lines=lines, rows=tuple(self._first))
 
 
@@ -90,23 +195,20 @@ def _number(value: Any) -> float:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else nan
 
 
-def _line(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
-    """As many points as there is room for: of each part of the line its lowest and its highest, and both ends."""
-    if len(points) <= 2 * _PLACES:
-        return tuple(points)
-    parts = (_extremes(part) for part in _parts(points[1:-1], _PLACES - 1))
-    return (points[0], *(point for part in parts for point in part), points[-1])
+def _line(rows: Sequence[int], heights: Sequence[float]) -> Sequence[int]:
+    """As many of the rows as there is room for: of each part of the line its lowest and its highest, and both ends."""
+    if len(rows) <= 2 * _PLACES:
+        return rows
+    parts = (_extremes(part, heights) for part in _parts(rows[1:-1], _PLACES - 1))
+    return (rows[0], *(row for part in parts for row in part), rows[-1])
 
 
-def _parts(points: Sequence[tuple[float, float]], number: int) -> Iterator[Sequence[tuple[float, float]]]:
-    bounds = [len(points) * n // number for n in range(number + 1)]
-    return (points[low:high] for low, high in zip(bounds, islice(bounds, 1, None), strict=False))
+def _parts(rows: Sequence[int], number: int) -> Iterator[Sequence[int]]:
+    bounds = [len(rows) * n // number for n in range(number + 1)]
+    return (rows[low:high] for low, high in zip(bounds, islice(bounds, 1, None), strict=False))
 
 
-def _extremes(part: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    low, high = min(part, key=_height), max(part, key=_height)
-    return [low] if low == high else sorted((low, high))
-
-
-def _height(point: tuple[float, float]) -> float:
-    return point[1]
+def _extremes(part: Sequence[int], heights: Sequence[float]) -> list[int]:
+    """The lowest and the highest, in their order."""
+    low, high = min(part, key=heights.__getitem__), max(part, key=heights.__getitem__)
+    return [row for row in part if row in (low, high)]
