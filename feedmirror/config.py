@@ -6,7 +6,7 @@ meant is an address, the environment's or the one that the bundled MongoDB left 
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import environ
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class Settings:
     threads: int = 32
     # Where data sets are asked for by their codes: Nasdaq Data Link, which was Quandl.
     datasets_url: str | None = None
-    datasets_key: str | None = None
+    datasets_key: str | None = field(default=None, repr=False)
     # The longest series are some ten megabytes, which a slow line takes a minute for.
     datasets_deadline_s: float = 60
     datasets_max_bytes: int = 200_000_000

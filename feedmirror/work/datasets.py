@@ -5,14 +5,16 @@
 https://docs.data.nasdaq.com/docs/time-series. Asked for within a politeness group, under every guard of a feed.
 """
 
+import json
 import random
 from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import quote
 
+from feedmirror.config import Settings
 from feedmirror.errors import Failure, FetchError, ParseError
 from feedmirror.fetch import Limits, fetch
-from feedmirror.models import Document, Series, Source
+from feedmirror.models import Document, Series, SeriesStatus, Source
 from feedmirror.politeness import GroupLimits, demands, group_of
 from feedmirror.poll.api.patience import reason_given, understood
 from feedmirror.work.dataset_answer import read
@@ -33,13 +35,14 @@ def fetch_series(task: Task) -> Result:
     series = task.storage.series.get(task.job.subject)
     if series is None or series.job_id != task.job.id:
         return {}  # removed, or asked for anew, meanwhile
+    if series.status is SeriesStatus.SUCCESS:
+        return {"rows": series.rows}  # whoever brought it did not come to say so
     try:
         document = _fetched(task, series)
         answer = read(document.body or b"")
     except FetchError as error:
-        raise _again_or_never(task, understood(error), error) from error
+        raise _again_or_never(task, _without_key(error, task.settings)) from error
     except ParseError as error:
-        task.storage.series.fail(task.job, str(error))
         raise Failed(str(error)) from error
     task.storage.series.succeed(
         task.job, document.body or b"", columns=answer.columns, rows=answer.rows, preview=answer.preview
@@ -59,7 +62,9 @@ def _fetched(task: Task, series: Series) -> Document:
     group = group_of(source)
     # a private source without limits of its own has none; this one keeps to the others'
     wanted = demands([replace(source, private=False)], limits)
-    admission = storage.groups.admit(wanted, lease_s=settings.lease_s)[group]
+    # it may be under way for longer than a job is leased, which is renewed
+    lease_s = max(settings.lease_s, settings.datasets_deadline_s)
+    admission = storage.groups.admit(wanted, lease_s=lease_s)[group]
     if not admission.slots:
         raise Later(max(admission.retry_in_s, 0.1), admission.why)
     try:
@@ -75,19 +80,30 @@ def _fetched(task: Task, series: Series) -> Document:
         )
     except FetchError as error:
         if error.status in (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-            storage.groups.throttled(group, source.id, retry_after_s=error.retry_after_s, status=error.status)
+            # each series is somebody of its own: the second that is refused has all of them wait
+            storage.groups.throttled(group, series.id, retry_after_s=error.retry_after_s, status=error.status)
         raise
     finally:
         storage.groups.release(admission.slots)
 
 
-def _again_or_never(task: Task, error: FetchError, given: FetchError) -> Later | Failed:
+def _again_or_never(task: Task, given: FetchError) -> Later | Failed:
     """What becomes of the job after a failure: another try, or its end for the reason that the API gave."""
+    error = understood(given)
     if error.kind in _PASSING and task.job.tries <= _TRIES:
         first_s = _FIRST_PAUSE_IF_THROTTLED_S if error.kind is Failure.THROTTLED else _FIRST_PAUSE_S
         pause_s = min(first_s * 2 ** (task.job.tries - 1), _LONGEST_PAUSE_S) * random.uniform(1, 1.5)  # noqa: S311
         task.progress(why=str(error), tries=task.job.tries)
         return Later(error.retry_after_s or pause_s, str(error), tried=True)
-    reason = reason_given(given) or str(error)
-    task.storage.series.fail(task.job, reason)
-    return Failed(reason)
+    return Failed(reason_given(given) or str(error))
+
+
+def _without_key(error: FetchError, settings: Settings) -> FetchError:
+    """The failure, whose body may name the key that it refuses."""
+    if not settings.datasets_key:
+        return error
+    keys = {settings.datasets_key, json.dumps(settings.datasets_key)[1:-1], settings.datasets_key.replace("/", r"\/")}
+    body = error.body
+    for key in keys:
+        body = body.replace(key.encode(), b"[key]")
+    return FetchError(error.kind, str(error), status=error.status, retry_after_s=error.retry_after_s, body=body)

@@ -61,6 +61,8 @@ class Worker:
             log.info("%s of %s: done", job.kind, job.subject)
 
     def _end(self, job: Job, *, error: str) -> None:
+        if job.kind == SERIES:  # else it would be pending for ever, and nobody could ask for it again
+            self._storage.series.fail(job, error)
         self._storage.jobs.end(job, error=error, kept_s=self._settings.jobs_kept_s)
         log.warning("%s of %s: %s", job.kind, job.subject, error)
 
