@@ -1,12 +1,15 @@
 """Calls a WSGI application in this process, as a server would, and checks that it keeps to the protocol."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 from wsgiref.types import WSGIApplication
 from wsgiref.util import setup_testing_defaults
+
+_NONE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,26 @@ class Client:
             "SERVER_PROTOCOL": "HTTP/1.1",
             **{f"HTTP_{name.upper()}": value for name, value in headers.items()},
         }
+        setup_testing_defaults(environ)
+        return self._call(environ)
+
+    def send(
+        self, method: str, url: str, body: bytes = b"", *, remote: str = "127.0.0.1", headers: Mapping[str, str] = _NONE
+    ) -> Reply:
+        """A request with a body, from an address; headers by the names that they have."""
+        parts = urlsplit(url)
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": method,
+            "PATH_INFO": unquote_to_bytes(parts.path).decode("latin-1"),
+            "QUERY_STRING": parts.query,
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": remote,
+            "CONTENT_LENGTH": str(len(body)),
+            "wsgi.input": BytesIO(body),
+        }
+        for name, value in headers.items():
+            name = name.upper().replace("-", "_")
+            environ[name if name.startswith("CONTENT_") else f"HTTP_{name}"] = value
         setup_testing_defaults(environ)
         return self._call(environ)
 

@@ -51,8 +51,9 @@ def json_answer(text: str, headers: Mapping[str, str] | None = None) -> Answer:
 
 def json_error(status: int, message: str, headers: Mapping[str, str] | None = None, **more: object) -> Answer:
     """A refusal or failure that a program can read; never stored by a cache."""
-    body = json.dumps({"error": message, **more}, ensure_ascii=False)
-    return Answer(status, {"Content-Type": JSON, "Cache-Control": "no-store", **(headers or {})}, body.encode())
+    # half a surrogate pair, which a client may name something by, is written as JSON itself writes it
+    body = json.dumps({"error": message, **more}, ensure_ascii=False).encode(errors="backslashreplace")
+    return Answer(status, {"Content-Type": JSON, "Cache-Control": "no-store", **(headers or {})}, body)
 
 
 def json_unavailable(message: str) -> Answer:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from unicodedata import category
 
 from feedmirror.errors import FeedmirrorError
 from feedmirror.web.answer import Answer, json_error
@@ -12,6 +13,8 @@ from feedmirror.web.query import Parameters
 # Two codes or a name, and room to be wrong in.
 LARGEST_BODY = 16 * 1024
 _JSON_TYPES = ("application/json",)
+# Control characters, and halves of surrogate pairs; what joins emojis or keeps words together is text.
+_NO_TEXT = frozenset({"Cc", "Cs"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +78,8 @@ def text_in(body: Mapping[str, Any], name: str, *, longest: int) -> str:
         raise BadBody(f"{name} must be a text", name=name)
     if len(value) > longest:
         raise BadBody(f"{name} must not be longer than {longest} characters", name=name)
-    if "\0" in value or not value.isprintable():
-        raise BadBody(f"{name} must have no signs that cannot be printed", name=name)
+    if any(category(sign) in _NO_TEXT for sign in value):
+        raise BadBody(f"{name} must have no control characters", name=name)
     return value
 
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from hashlib import sha224
 from typing import TYPE_CHECKING, Any
 
-from feedmirror.models import LOOK, Job, JobState, Series, SeriesStatus
-from feedmirror.web import unavailable
+from feedmirror.models import LOOK, Job, JobState, Series, SeriesPlace, SeriesStatus
+from feedmirror.web import places, unavailable
 from feedmirror.web.answer import JSON, Answer, Chunks, Incomplete, json_error, json_unavailable
 from feedmirror.web.asked import Asked, BadBody, flag_in, json_body, known_fields, text_in
 from feedmirror.web.permission import refusal
-from feedmirror.web.query import BadParameter, encoded, limit_of, series_query
+from feedmirror.web.query import BadParameter, SeriesQuery, encoded, series_query
 from feedmirror.web.representation import rfc3339
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class OnDemand:
         query = series_query(asked.parameters)
         storage = self.open_storage()
         if query.id is None:
-            return _list(asked, query.after, storage)
+            return _list(query, storage)
         series = storage.series.get(query.id)
         if series is None:
             return json_error(404, "There is no series of this id.")
@@ -116,7 +116,7 @@ class OnDemand:
             return _json(200, {"id": series.id, "status": series.status.value, **_reason(series)})
         headers = {"Content-Type": JSON, "Cache-Control": "no-cache", "Feedmirror-Status": series.status.value}
         if asked.method == "HEAD":
-            return Answer(200, headers)
+            return Answer(200, headers, chunks=_sent(iter(())))
         parts = storage.series.data(series.id)
         if parts is None:  # removed between the two questions
             return json_error(404, "There is no series of this id.")
@@ -162,16 +162,13 @@ def _result(job: Job) -> Any:
             return dict(job.progress) or None
 
 
-def _list(asked: Asked, after: str | None, storage: "Storage") -> Answer:
-    limit = limit_of(asked.parameters)
-    behind = storage.series.get(after) if after is not None else None
-    if after is not None and behind is None:
-        raise BadParameter("after", "is no series any more; begin anew")
-    found = storage.series.latest(limit=limit + 1, after=behind)
-    given = found[:limit]
+def _list(query: SeriesQuery, storage: "Storage") -> Answer:
+    found = storage.series.latest(limit=query.limit + 1, after=query.after)
+    given = found[: query.limit]
     headers: dict[str, str] = {}
-    if len(found) > limit:
-        pairs = [("limit", str(limit)), ("after", given[-1].id)]
+    if len(found) > query.limit:
+        last = SeriesPlace(given[-1].requested_at, given[-1].id)
+        pairs = [("limit", str(query.limit)), ("after", places.series_text(last))]
         headers["Link"] = f'</timeseries?{encoded(pairs)}>; rel="next"'
     return _json(200, [_members(series) for series in given], headers)
 

@@ -7,13 +7,16 @@ proxies and jQuery add their own.
 
 import re
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from feedmirror.errors import FeedmirrorError
-from feedmirror.models import Place, Selection, SourceFilter, State
+from feedmirror.models import Place, Selection, SeriesPlace, SourceFilter, State
 from feedmirror.web import places, stamps
 from feedmirror.words import asked_words
+
+_Place = TypeVar("_Place")
 
 Parameters = Mapping[str, Sequence[str]]
 """Each parameter's name and its values, in the order in which they came."""
@@ -107,10 +110,11 @@ class SourcesQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesQuery:
-    """Which series is asked for; `id` None: the list of them, from behind the one that is `after`."""
+    """Which series is asked for; `id` None: the list of them, from behind the place that is `after`."""
 
     id: str | None = None
-    after: str | None = None
+    after: SeriesPlace | None = None
+    limit: int = DEFAULT_LIMIT
 
 
 def parameters(query_string: str) -> dict[str, list[str]]:
@@ -145,16 +149,18 @@ def sources_query(given: Parameters) -> SourcesQuery:
         window_lost=switch(given, "lost"),
         search=search_of(given),
         ids=_ids(given),
-        after=_place(given),
+        after=_place(given, places.place),
         limit=_limit(given),
     )
 
 
 def series_query(given: Parameters) -> SeriesQuery:
     """Which series is asked for. Raises BadParameter."""
-    wanted, after = single(given, "id"), single(given, "after")
+    wanted = single(given, "id")
     return SeriesQuery(
-        id=None if wanted is None else _name("id", wanted), after=None if after is None else _name("after", after)
+        id=None if wanted is None else _name("id", wanted),
+        after=_place(given, places.series_place),
+        limit=_limit(given),
     )
 
 
@@ -215,11 +221,11 @@ def _ids(given: Parameters) -> tuple[str, ...] | None:
     return tuple(_name("id", one) for one in ids) or None
 
 
-def _place(given: Parameters) -> Place | None:
+def _place(given: Parameters, read: Callable[[str], _Place | None]) -> _Place | None:
     text = single(given, "after")
     if text is None:
         return None
-    place = places.place(text)
+    place = read(text)
     if place is None:
         raise BadParameter("after", f"must be what a former answer led on with, and is {shown(text)}")
     return place
