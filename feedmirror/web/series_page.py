@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from feedmirror.models import Preview, Series, SeriesStatus
+from feedmirror.models import Preview, Series, SeriesPlace, SeriesStatus
 from feedmirror.table import Column, extended, loaded
-from feedmirror.web import chart, series_chart
+from feedmirror.web import chart, places, series_chart
 from feedmirror.web.cells import Cell, cells_in, reading
-from feedmirror.web.query import BadParameter, Parameters, encoded, series_query
+from feedmirror.web.query import Parameters, encoded, series_query
 from feedmirror.web.series_chart import ChartQuery, columns_asked, drawn
 
 if TYPE_CHECKING:
@@ -60,16 +60,14 @@ class Chart(Picture):
 def listing(given: Parameters, storage: "Storage") -> dict[str, object]:
     """What the list needs. Raises BadParameter."""
     after = series_query(given).after
-    behind = storage.series.get(after) if after is not None else None
-    if after is not None and behind is None:
-        raise BadParameter("after", "is no series any more; begin anew")
-    found = storage.series.latest(limit=SERIES_ON_A_PAGE + 1, after=behind)
+    found = storage.series.latest(limit=SERIES_ON_A_PAGE + 1, after=after)
     shown = found[:SERIES_ON_A_PAGE]
+    last = SeriesPlace(shown[-1].requested_at, shown[-1].id) if shown else None
     return {
         "series": shown,
         "pending": any(one.status is SeriesStatus.PENDING for one in shown),
         "first": "/series" if after is not None else None,
-        "further": "/series?" + encoded([("after", shown[-1].id)]) if len(found) > len(shown) else None,
+        "further": "/series?" + encoded([("after", places.series_text(last))]) if last and found != shown else None,
     }
 
 
