@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from http.client import HTTPConnection
 from typing import Any
+from urllib.request import Request, urlopen
 
 import cherrypy
 import pytest
@@ -14,7 +16,7 @@ from feedmirror.storage import Storage
 from feedmirror.web.answer import Incomplete
 from feedmirror.web.app import make_app
 from feedmirror.web.asked import LARGEST_BODY
-from tests.serving import ROOT
+from tests.serving import ROOT, serving
 from tests.wsgi_client import Client, Reply
 
 JSON = {"Content-Type": "application/json"}
@@ -507,6 +509,43 @@ def test_removing_nothing_in_particular_is_refused(site: Site) -> None:
     site.brought(b"{}")
     assert error_of(site.delete("/timeseries"), 400)["parameter"] == "id"
     assert len(site.get("/timeseries").json()) == 1
+
+
+# -- over a real server
+
+
+def test_bodies_come_in_chunks_and_no_further_than_they_may(storage: Storage) -> None:
+    body = json.dumps(FB).encode()
+    with serving(lambda: storage, 5) as address:
+        connection = HTTPConnection(address.removeprefix("http://"), timeout=20)
+        for pieces, status in (
+            ([body[:7], body[7:]], 201),
+            ([body], 200),
+            ([b" " * 5_000] * 4, 413),
+            ([body[:-3]], 400),
+        ):
+            connection.request("POST", "/timeseries", iter(pieces), JSON, encode_chunked=True)
+            with connection.getresponse() as reply:
+                assert reply.status == status
+                assert json.loads(reply.read())
+            connection.close()
+        # what was refused unread does not pass for the next request
+        connection.request("POST", "/timeseries", b"[" + b" " * 100_000 + b"]", JSON)
+        with connection.getresponse() as reply:
+            assert (reply.status, bool(reply.read())) == (413, True)
+        connection.request("GET", "/timeseries")
+        with connection.getresponse() as reply:
+            assert len(json.loads(reply.read())) == 1
+        connection.close()
+
+
+def test_a_series_is_sent_and_removed_over_a_real_server(storage: Storage) -> None:
+    series_id = Site(storage).brought(b"x" * 2_000_000)
+    with serving(lambda: storage, 5) as address:
+        with urlopen(f"{address}/timeseries?id={series_id}", timeout=20) as reply:
+            assert reply.read() == b"x" * 2_000_000
+        with urlopen(Request(f"{address}/timeseries?id={series_id}", method="DELETE"), timeout=20) as reply:
+            assert (reply.status, reply.read()) == (204, b"")
 
 
 # -- methods, heads, addresses, and a database that is away

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import cherrypy
 
-from feedmirror.web import groups, sources, table_export, window_standing
+from feedmirror.web import groups, openapi, sources, table_export, window_standing
 from feedmirror.web.answer import Answer, Chunks, json_answer, json_error
 from feedmirror.web.asked import LARGEST_BODY, Asked
 from feedmirror.web.assets import Assets
@@ -30,7 +30,7 @@ from feedmirror.web.update import Updates
 Body = bytes | Chunks
 
 # What is asked by programs is answered in JSON, errors too.
-_FOR_PROGRAMS = ("/update", "/api", "/create", "/status", "/timeseries", "/ping")
+_FOR_PROGRAMS = ("/update", "/api", "/create", "/status", "/timeseries", "/ping", "/openapi.json")
 
 if TYPE_CHECKING:
     from feedmirror.storage import Storage
@@ -254,6 +254,7 @@ class Root:
         self.series = SeriesPages(open_storage, pages, on_demand)
         self.timeseries = Demand(on_demand.series, json_error)
         self.ping = Address(lambda *_: json_answer('{"ping": "pong"}'), open_storage, json_error)
+        self.openapi_json = Address(lambda *_: openapi.answer(), open_storage, json_error)
         self.static = Static(assets, pages.error)
         # browsers look here where a document, such as JSON, names no icon
         self.favicon_ico = Static(assets, pages.error, only="favicon.svg")

@@ -25,9 +25,9 @@ from feedmirror.web.representation import rfc3339
 if TYPE_CHECKING:
     from feedmirror.storage import Storage
 
-_LONGEST_NAME = 200
-_LONGEST_CODE = 100
-_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
+LONGEST_NAME = 200
+LONGEST_CODE = 100
+CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class OnDemand:
             return refused
         body = json_body(asked)
         known_fields(body, "source")
-        name = text_in(body, "source", longest=_LONGEST_NAME)
+        name = text_in(body, "source", longest=LONGEST_NAME)
         storage = self.open_storage()
         watched = storage.watchlist.named(name)
         if watched is None or not watched.active:
@@ -145,8 +145,8 @@ def series_id(database_code: str, dataset_code: str) -> str:
 
 
 def _code(body: Mapping[str, Any], name: str) -> str:
-    code = text_in(body, name, longest=_LONGEST_CODE)
-    if not _CODE.fullmatch(code):
+    code = text_in(body, name, longest=LONGEST_CODE)
+    if not CODE.fullmatch(code):
         raise BadBody(f"{name} must have letters, digits and _ . - only, such as WIKI", name=name)
     return code
 
