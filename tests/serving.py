@@ -21,13 +21,14 @@ def client_of(open_storage: Callable[[], Any]) -> Client:
 
 
 @contextmanager
-def serving(open_storage: Callable[[], Any], poll_every_s: float) -> Iterator[str]:
-    """A real server on a free port; gives its address."""
+def serving(open_storage: Callable[[], Any], poll_every_s: float, *, most_body_bytes: int = 0) -> Iterator[str]:
+    """A real server on a free port; gives its address. `most_body_bytes`: what it takes itself; 0 is anything."""
     cherrypy.config.update({"log.screen": False})
     application = make_app(
         open_storage, static_dir=ROOT / "static", templates_dir=ROOT / "templates", poll_every_s=poll_every_s
     )
     server = Server(("127.0.0.1", 0), application)
+    server.max_request_body_size = most_body_bytes
     server.shutdown_timeout = 1  # for a connection that the browser opened ahead and never used
     server.prepare()
     thread = threading.Thread(target=server.serve)

@@ -1,6 +1,7 @@
 """Work on demand, called as WSGI: the real storage, and who may ask for what."""
 
 import json
+import socket
 from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection
 from typing import Any
@@ -16,6 +17,7 @@ from feedmirror.storage import Storage
 from feedmirror.web.answer import Incomplete
 from feedmirror.web.app import make_app
 from feedmirror.web.asked import LARGEST_BODY
+from tests.fake_storage import FakeStorage
 from tests.serving import ROOT, serving
 from tests.wsgi_client import Client, Reply
 
@@ -537,6 +539,28 @@ def test_bodies_come_in_chunks_and_no_further_than_they_may(storage: Storage) ->
         with connection.getresponse() as reply:
             assert len(json.loads(reply.read())) == 1
         connection.close()
+
+
+@pytest.mark.parametrize("begin", [b"f4240\r\n{", b"no number\r\n{", b"5\r\n[1, 2]\r\n"])
+def test_chunks_that_the_server_does_not_take_end_the_connection(begin: bytes) -> None:
+    head = b"POST /timeseries HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with serving(FakeStorage, 5, most_body_bytes=65_536) as address:
+        host, _, port = address.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n" + begin + b"GET /ping HTTP/1.1\r\n\r\n")
+            answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_a_body_that_does_not_come_is_not_waited_for_for_ever(site: Site) -> None:
+    class Silent:
+        def read(self, _: int) -> bytes:
+            raise TimeoutError("timed out")
+
+    environ = {"CONTENT_LENGTH": "10", "wsgi.input": Silent(), "CONTENT_TYPE": "application/json"}
+    error = site.client._call(_environ("POST", "/timeseries") | environ)
+    assert (error.status, bool(error.json()["error"])) == (408, True)
 
 
 def test_a_series_is_sent_and_removed_over_a_real_server(storage: Storage) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import cherrypy
+from cheroot.errors import MaxSizeExceeded
 
 from feedmirror.web import groups, openapi, sources, table_export, window_standing
 from feedmirror.web.answer import Answer, Chunks, json_answer, json_error
@@ -295,7 +296,14 @@ def _body(request: cherrypy.Application.request_class) -> bytes:
         wanted = min(wanted, int(length))
     elif "chunked" not in request.headers.get("Transfer-Encoding", "").lower():
         return b""
-    return bytes(request.rfile.read(wanted))
+    try:
+        return bytes(request.rfile.read(wanted))
+    except TimeoutError:
+        raise cherrypy.HTTPError(408) from None
+    except (MaxSizeExceeded, OSError, ValueError):
+        # chunks that are too large for the server, or none: refused as too large, after which it ends the connection,
+        # in which nobody knows any more where the next request begins
+        return b" " * (LARGEST_BODY + 1)
 
 
 def respond(answer: Answer) -> Body:

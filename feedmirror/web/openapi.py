@@ -167,6 +167,7 @@ _NO_PAGE = _html("There is nothing here.")
 _REFUSALS = {
     "400": _error("The body cannot be used; `field` is what is wrong in it, if that is one field."),
     "403": _error("Who asks may not change anything."),
+    "408": _error("The body did not come."),
     "413": _error(f"The body is larger than {LARGEST_BODY} bytes."),
     "415": _error("The body is no application/json."),
     "503": _AWAY,
