@@ -561,7 +561,16 @@ def test_what_has_come_already_is_not_fetched_again(work: Work, quandl: Quandl) 
     done = work.do(job)
     assert (done.state, done.result) == (JobState.SUCCESS, {"rows": 2})
     assert len(quandl.asked("WIKI/FB")) == 1
-    work.storage.series.fail(work.request(refresh=True), "no")
+
+
+def test_what_has_failed_already_stays_failed(work: Work, quandl: Quandl) -> None:
+    """As above, between the series' failure and the job's."""
+    quandl.have("WIKI/FB")
+    job = work.request()
+    work.storage.series.fail(job, "no")
+    done = work.do(job)
+    assert (done.state, done.error, work.series().error) == (JobState.FAILURE, "no", "no")
+    assert quandl.server.requests == []
 
 
 # -- the key

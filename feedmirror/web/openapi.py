@@ -316,6 +316,7 @@ _SOURCES: Json = {
     },
 }
 
+# -- pages of series (/series, /series/{id}, /series/{id}/chart.svg): their place is here
 # -- work on demand
 
 _SERIES_ID = _text_of(query.LONGEST_NAME)

@@ -37,6 +37,8 @@ def fetch_series(task: Task) -> Result:
         return {}  # removed, or asked for anew, meanwhile
     if series.status is SeriesStatus.SUCCESS:
         return {"rows": series.rows}  # whoever brought it did not come to say so
+    if series.status is SeriesStatus.ERROR:
+        raise Failed(series.error or "")  # nor whoever failed
     try:
         document = _fetched(task, series)
         answer = read(document.body or b"")
