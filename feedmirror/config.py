@@ -28,6 +28,8 @@ class Settings:
     broker_url: str | None = None
     sources_path: Path = _ROOT / "sources.toml"
     data_dir: Path = _ROOT / "data"
+    # Of the site; standard error unless there is one. The worker has --logfile.
+    log_path: Path | None = None
     # A publisher that needs longer for a whole feed is down for all that a reader can tell.
     fetch_deadline_s: float = 20
     # The largest genuine feeds seen are below 10 MB; the rest is a mistake or an attack.
@@ -153,6 +155,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "broker_url": ("CELERY_BROKER_URL", str),
     "sources_path": ("FEEDMIRROR_SOURCES", _path),
     "data_dir": ("FEEDMIRROR_DATA", _path),
+    "log_path": ("FEEDMIRROR_LOG", _path),
     "fetch_deadline_s": ("FEEDMIRROR_FETCH_DEADLINE", _seconds(1, 60)),
     "fetch_max_bytes": ("FEEDMIRROR_FETCH_MAX_BYTES", _integer(10_000, 1_000_000_000)),
     "first_pages": ("FEEDMIRROR_FIRST_PAGES", _integer(1, 1000)),

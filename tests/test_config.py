@@ -37,6 +37,7 @@ def test_an_empty_environment_gives_the_defaults_that_the_readme_names() -> None
         ("CELERY_BROKER_URL", "amqp://rabbit//", "broker_url", "amqp://rabbit//"),
         ("FEEDMIRROR_SOURCES", "/etc/feeds.toml", "sources_path", Path("/etc/feeds.toml")),
         ("FEEDMIRROR_DATA", "/var/lib/../lib/mirror", "data_dir", Path("/var/lib/mirror")),
+        ("FEEDMIRROR_LOG", "/var/log/../log/site.log", "log_path", Path("/var/log/site.log")),
         ("FEEDMIRROR_FETCH_DEADLINE", "5s", "fetch_deadline_s", 5),
         ("FEEDMIRROR_FETCH_MAX_BYTES", "20000", "fetch_max_bytes", 20_000),
         ("FEEDMIRROR_GROUP_IN_FLIGHT", "2", "group_in_flight", 2),

@@ -16,6 +16,7 @@ from feedmirror.db import Connection
 from feedmirror.storage import Storage
 from feedmirror.web.app import make_app
 from feedmirror.web.follower import Follower
+from feedmirror.web.log_file import log_to
 from feedmirror.web.window import Window
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
@@ -33,7 +34,9 @@ class Site:
 
 
 def assemble(settings: Settings) -> Site:
-    """Connects to nothing yet; raises ConfigError if it is not known to what."""
+    """Connects to nothing yet; raises ConfigError if it is not known to what, or if the log cannot be written."""
+    if settings.log_path:
+        log_to(settings.log_path)
     connection = Connection(settings.database_uri, timeout_s=_TIMEOUT_S)
 
     def open_storage() -> Storage:

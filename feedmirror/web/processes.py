@@ -28,6 +28,7 @@ from feedmirror.parent import end_with_parent
 from feedmirror.preflight import port_taken
 from feedmirror.web.announcement import announce
 from feedmirror.web.assembled import assemble
+from feedmirror.web.log_file import with_the_others
 
 # Of each process. An answer from memory needs one; the others are for what waits for MongoDB.
 _THREADS = 16
@@ -45,6 +46,7 @@ _SILENT_MS = 15_000
 _MAX_HEADER_BYTES = 16 * 1024
 # What is still open by then is silent, or waits for a MongoDB that is away. One process is waited for after the other.
 _ENDING_S = 2
+_GRANIAN_LOGGER = "_granian"
 # What a terminal sends to all processes at once: Ctrl-C, and that it is closed.
 _FROM_TERMINAL = frozenset({signal.SIGINT, signal.SIGHUP})
 
@@ -74,6 +76,8 @@ def serve(settings: Settings) -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=_ENDING_S,
     )
+    if settings.log_path:
+        with_the_others(_GRANIAN_LOGGER)
     announce(settings.host, settings.port)
     server.serve(target_loader=_application, wrap_loader=False)
 
@@ -97,7 +101,10 @@ def _application() -> Callable[..., Any]:
     """Called in each process, once."""
     # Told to end it would wait for silent clients, with nobody left who ends that, and hold the port meanwhile.
     end_with_parent(signal.SIGKILL)
-    site = assemble(Settings.from_environ())
+    settings = Settings.from_environ()
+    site = assemble(settings)
+    if settings.log_path:
+        with_the_others(_GRANIAN_LOGGER)
     site.follower.start()
     application: Callable[..., Any] = site.application
     return application
