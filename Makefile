@@ -1,6 +1,6 @@
 # make run     the whole system, set up on first use        make test   every check there is
 # make demo    the same, on an invented feed and table      make db     the bundled MongoDB alone
-# make serve   the page alone, for many readers
+# make serve   the page alone, for many readers            make flower the workers and their tasks, on a page
 # make bench, conformance, format, lock, screenshot, clean: see CONTRIBUTING.md
 
 SHELL := /bin/bash
@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: run demo serve db test screenshot conformance bench bench-scale bench-stored format lock clean
+.PHONY: run demo serve db flower test screenshot conformance bench bench-scale bench-stored format lock clean
 
 run: preflight-serve $(VENV)/.run
 	@python -m feedmirror.mongod honcho start --port "$${PORT:-8080}"
@@ -32,12 +32,16 @@ serve: preflight-serve $(VENV)/.run
 db: preflight $(VENV)/.run
 	@python -m feedmirror.mongod
 
+# On loopback alone, since nobody is asked who they are.
+flower: preflight $(VENV)/.flower
+	@python -m feedmirror.mongod celery -A stack_scrap flower --address=127.0.0.1 --port="$${FLOWER_PORT:-5555}"
+
 test: preflight $(VENV)/.test
 	@tests/install-programs
 	ruff check
 	ruff format --check
 	mypy
-	pytest --numprocesses auto --maxprocesses 4
+	pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 screenshot: $(VENV)/.test
 	python -m tests.screenshot docs/screenshot.png docs/screenshot-table.png
@@ -86,12 +90,19 @@ $(VENV)/.test: requirements/test.txt $(VENV)/.run
 	@$(INSTALL) -r $<
 	@touch $@
 
+$(VENV)/.flower: requirements/flower.txt $(VENV)/.run
+	@echo "Installing Flower into $(VENV)"
+	@$(INSTALL) -r $<
+	@touch $@
+
 # Pins every dependency with its hashes, for every Python and platform at once.
 lock:
 	uv pip compile setup.cfg --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--quiet --output-file requirements/run.txt
 	uv pip compile setup.cfg --extra test --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --quiet --output-file requirements/test.txt
+	uv pip compile setup.cfg --extra flower --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --quiet --output-file requirements/flower.txt
 
 clean:
 	rm -rf $(VENV) build

@@ -14,9 +14,10 @@ from feedmirror.config import Settings
 from feedmirror.db import Connection
 from feedmirror.storage import Storage
 from tests.apis import api, api_server, mirror
+from tests.brokers import broker, brokers
 from tests.browser import browser, page
 
-__all__ = ["api", "api_server", "browser", "mirror", "page"]
+__all__ = ["api", "api_server", "broker", "brokers", "browser", "mirror", "page"]
 
 _ROOT = Path(__file__).resolve().parent.parent
 _CORPORA = _ROOT.parent / "shared" / "corpora"
