@@ -14,8 +14,11 @@ from feedmirror.config import Settings
 log = logging.getLogger(__name__)
 
 _TASK = "feedmirror.do_job"
+_RABBITMQ = ("amqp", "pyamqp")
 # A broker that has not taken a message by then is away.
 _TIMEOUT_S = 2.0
+# The first try may go into a connection that broke when the broker was started anew.
+_ONCE_MORE = {"retry": True, "retry_policy": {"max_retries": 1, "interval_start": 0}}
 # What is still waiting when the broker has been away for a while is found without messages.
 _MOST_WAITING = 1_000
 
@@ -23,10 +26,14 @@ _MOST_WAITING = 1_000
 def broker_settings(settings: Settings) -> dict[str, Any]:
     """Celery's settings of the broker: CELERY_BROKER_URL, else the MongoDB that keeps the items."""
     url = settings.celery_broker_url
-    if not url.startswith("mongodb"):
-        return {"broker_url": url}
-    # kombu asks MongoDB once a second for messages, and a poll takes two of them
-    return {"broker_url": url, "broker_transport_options": {"polling_interval": 0.2}}
+    if url.startswith("mongodb"):
+        # kombu asks MongoDB once a second for messages, and a poll takes two of them
+        return {"broker_url": url, "broker_transport_options": {"polling_interval": 0.2}}
+    if url.startswith(_RABBITMQ):
+        # What is sent into a connection that RabbitMQ has left, as it does when it is started anew, is lost without an
+        # error: a batch until its lease is over. A receipt is waited for, and what has none is sent again.
+        return {"broker_url": url, "broker_transport_options": {"confirm_publish": True}}
+    return {"broker_url": url}
 
 
 class Waker:
@@ -58,7 +65,7 @@ class Waker:
             job_id = self._waiting.get()
             try:
                 app = app or Celery(set_as_current=False, changes=_impatient(broker_settings(self._settings)))
-                app.send_task(_TASK, (job_id,), expires=self._settings.lease_s, retry=False, ignore_result=True)
+                app.send_task(_TASK, (job_id,), expires=self._settings.lease_s, **_ONCE_MORE, ignore_result=True)
             except Exception as error:  # noqa: BLE001 (whatever a broker's library raises)
                 log.warning("the broker is away, a job waits for the next look: %s", type(error).__name__)
 

@@ -330,7 +330,10 @@ def test_the_tasks_have_the_names_that_others_use() -> None:
             Settings(mongodb_uri="mongodb://db/x"),
             {"broker_url": "mongodb://db/x", "broker_transport_options": {"polling_interval": 0.2}},
         ),
-        (Settings(mongodb_uri="mongodb://db/x", broker_url="amqp://rabbit//"), {"broker_url": "amqp://rabbit//"}),
+        (
+            Settings(mongodb_uri="mongodb://db/x", broker_url="amqp://rabbit//"),
+            {"broker_url": "amqp://rabbit//", "broker_transport_options": {"confirm_publish": True}},
+        ),
         (Settings(mongodb_uri="mongodb://db/x", broker_url="redis://r/0"), {"broker_url": "redis://r/0"}),
     ],
 )
