@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 _TASK = "feedmirror.do_job"
 _RABBITMQ = ("amqp", "pyamqp")
+_MONGODB = "feedmirror.mongodb_broker:Transport"
 # A broker that has not taken a message by then is away.
 _TIMEOUT_S = 2.0
 # The first try may go into a connection that broke when the broker was started anew.
@@ -27,8 +28,9 @@ def broker_settings(settings: Settings) -> dict[str, Any]:
     """Celery's settings of the broker: CELERY_BROKER_URL, else the MongoDB that keeps the items."""
     url = settings.celery_broker_url
     if url.startswith("mongodb"):
-        # kombu asks MongoDB once a second for messages, and a poll takes two of them
-        return {"broker_url": url, "broker_transport_options": {"polling_interval": 0.2}}
+        # kombu asks MongoDB once a second for messages, and a poll takes two of them; ttl: what is over is forgotten
+        options = {"polling_interval": 0.2, "ttl": True}
+        return {"broker_url": url, "broker_transport": _MONGODB, "broker_transport_options": options}
     if url.startswith(_RABBITMQ):
         # What is sent into a connection that RabbitMQ has left, as it does when it is started anew, is lost without an
         # error: a batch until its lease is over. A receipt is waited for, and what has none is sent again.
@@ -71,5 +73,6 @@ class Waker:
 
 
 def _impatient(settings: dict[str, Any]) -> dict[str, Any]:
-    options = {"socket_connect_timeout": _TIMEOUT_S, **settings.get("broker_transport_options", {})}
+    waits = {"socket_connect_timeout": _TIMEOUT_S, "selection_timeout_s": _TIMEOUT_S}  # Redis', and MongoDB's
+    options = {**waits, **settings.get("broker_transport_options", {})}
     return {**settings, "broker_transport_options": options, "broker_connection_timeout": _TIMEOUT_S}

@@ -50,6 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "web": {*BASE, "__init__", "politeness", "storage", "table", "words"},
     "by_hand": {*BASE, "checks", "config", "db", "mongod", "poll", "sources_file", "sources_watch", "storage"},
     "broker": {"config"},
+    "mongodb_broker": set(),
     "work": {*BASE, "config", "fetch", "poll", "politeness", "storage", "table"},
     "celeryconfig": {"ticks"},
     "stack_scrap": {

@@ -328,7 +328,11 @@ def test_the_tasks_have_the_names_that_others_use() -> None:
     [
         (
             Settings(mongodb_uri="mongodb://db/x"),
-            {"broker_url": "mongodb://db/x", "broker_transport_options": {"polling_interval": 0.2}},
+            {
+                "broker_url": "mongodb://db/x",
+                "broker_transport": "feedmirror.mongodb_broker:Transport",
+                "broker_transport_options": {"polling_interval": 0.2, "ttl": True},
+            },
         ),
         (
             Settings(mongodb_uri="mongodb://db/x", broker_url="amqp://rabbit//"),
