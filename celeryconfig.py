@@ -20,6 +20,10 @@ task_acks_late = True
 task_reject_on_worker_lost = True
 worker_prefetch_multiplier = 1
 
+# So that a monitor (make flower) shows tasks from its first moment on. Three small messages for each task; where nobody
+# listens they are kept for nobody, and what came for a monitor that was killed is forgotten soon (event_queue_ttl).
+worker_send_task_events = True
+
 # Celery's own hangs when one of its processes is killed while it waits for a message.
 worker_pool = "feedmirror.pool:TaskPool"
 
