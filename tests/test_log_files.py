@@ -40,7 +40,7 @@ class Wishes:
             assert answer.status == 201
 
     def ask_and_rotate(self, log: Path, is_line: Callable[[str], bool]) -> None:
-        """Rename the log again and again while lines are written; all of them are somewhere, the last in the new one."""
+        """Rename the log again and again while lines are written; all are somewhere, the last in the new one."""
         old = [log.with_name(f"{log.name}.{number}") for number in range(ROTATIONS)]
 
         def lines(path: Path) -> int:
