@@ -16,7 +16,7 @@ import pytest
 from feedmirror.storage import Storage
 from tests.feed_server import FeedServer
 from tests.fronts import SERVE, SITE
-from tests.processes import CELERY, Running, environment, free_port, kill
+from tests.processes import CELERY, PYTHON, Running, environment, free_port, kill
 from tests.waiting import wait_until
 
 WORKER = [*CELERY, "worker", "-B", "--concurrency=2", "--loglevel=INFO"]
@@ -105,6 +105,21 @@ def test_without_a_log_file_warnings_go_to_standard_error(
     address = site.wait_for(r"Feedmirror is at (http://\S+)/")[1]
     Wishes(address).ask()
     site.wait_for("the broker is away, a job waits")
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["standard error", "file"])
+def test_the_traceback_of_an_error_within_the_framework_is_not_lost(
+    named: bool, tmp_path: Path, start: Callable[..., Running]
+) -> None:
+    program = "import cherrypy; from feedmirror.config import Settings; from feedmirror.web.assembled import assemble"
+    program += "; assemble(Settings.from_environ()); cherrypy.log('a bug', severity=40); cherrypy.log('no bug')"
+    log = tmp_path / "site.log"
+    settings = {"FEEDMIRROR_LOG": str(log)} if named else {}
+    running = start([PYTHON, "-c", program], MONGODB_URI="mongodb://127.0.0.1:1/x", **settings)
+    assert running.process.wait(30) == 0
+    told = log.read_text() if named else running.output
+    assert "a bug" in told
+    assert "no bug" not in told + running.output
 
 
 @pytest.mark.parametrize("command", [SITE, SERVE], ids=["site", "serve"])

@@ -35,8 +35,7 @@ class Site:
 
 def assemble(settings: Settings) -> Site:
     """Connects to nothing yet; raises ConfigError if it is not known to what, or if the log cannot be written."""
-    if settings.log_path:
-        log_to(settings.log_path)
+    log_to(settings.log_path)
     connection = Connection(settings.database_uri, timeout_s=_TIMEOUT_S)
 
     def open_storage() -> Storage:

@@ -1,7 +1,7 @@
-"""The site's errors and warnings in a file that may be renamed while it is written, as logrotate does (FEEDMIRROR_LOG).
+"""The site's errors and warnings: on standard error, or in a file that may be renamed while it is written (logrotate).
 
 Each process asks before each line whether the file is still there under its name, and else begins a new one; several of
-them write into one file, line by line. Where no file is named nothing is done here: they go to standard error.
+them write into one file, line by line.
 """
 
 import logging
@@ -13,17 +13,22 @@ from feedmirror.errors import ConfigError
 _LINE = "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"
 
 
-def log_to(path: Path) -> None:
-    """Have everybody's errors and warnings written there; raises ConfigError if they cannot be."""
+def log_to(path: Path | None) -> None:
+    """Have everybody's errors and warnings written there, None: on standard error; raises ConfigError if it cannot be.
+
+    Whoever has set up logging otherwise is left alone. Python's own last resort would pass CherryPy over, which says
+    that it is taken care of, and with it the traceback of whatever ends in a 500.
+    """
     root = logging.getLogger()
-    if any(isinstance(handler, WatchedFileHandler) for handler in root.handlers):  # asked for twice
+    if root.handlers:
         return
     try:
-        handler = WatchedFileHandler(path, encoding="utf-8")
+        handler = WatchedFileHandler(path, encoding="utf-8") if path else logging.StreamHandler()
     except OSError as error:
         raise ConfigError([f"FEEDMIRROR_LOG={str(path)!r}: {error.strerror}"]) from None
     handler.setLevel(logging.WARNING)
-    handler.setFormatter(logging.Formatter(_LINE))
+    if path:
+        handler.setFormatter(logging.Formatter(_LINE))
     root.addHandler(handler)
 
 
