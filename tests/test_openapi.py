@@ -15,7 +15,7 @@ from feedmirror.models import Entry, Finished, Outcome, Preview, Source
 from feedmirror.politeness import Demand, GroupLimits
 from feedmirror.storage import Storage
 from feedmirror.web import openapi, query
-from feedmirror.web.app import Address, Api, Root, Static, Status, Tables, Unknown
+from feedmirror.web.app import Address, Api, Root, SeriesPages, Static, Status, Tables, Unknown
 from feedmirror.web.app import Demand as Changing
 from tests.fake_storage import FakeStorage
 from tests.serving import ROOT, client_of, serving
@@ -50,6 +50,8 @@ def addresses(node: object, path: str = "") -> Iterator[str]:
                 yield from addresses(child, below)
             case Tables():
                 yield from (below, f"{below}/{{source}}")
+            case SeriesPages():
+                yield from (below, f"{below}/{{id}}", f"{below}/{{id}}/chart.svg")
             case Status():
                 yield f"{below}/{{task_id}}"
             case Static():
@@ -123,6 +125,7 @@ def furnish(storage: Storage) -> None:
         (watched,) = storage.sources.begin(storage.sources.claim_now([source_id], lease_s=30), lease_s=30)
         storage.sources.finish([Finished(watched=watched, outcome=outcome, interval_s=60)])
     storage.groups.admit({"example.com:443": Demand(3, GroupLimits(in_flight=2, per_minute=60))}, lease_s=600)
+    drawn = Preview(lines={"Close": ((0.0, 1.0), (1.0, 2.0))})
     for number in range(3):
         series_id = f"{number:056x}"
         _, job = storage.series.request(series_id, CODES, fresh_s=60)
@@ -130,7 +133,7 @@ def furnish(storage: Storage) -> None:
         claimed = storage.jobs.claim(job.id, lease_s=600)
         assert claimed is not None
         if number == 1:
-            storage.series.succeed(claimed, b'{"dataset_data": {}}', columns=["Date"], rows=1, preview=Preview())
+            storage.series.succeed(claimed, b'{"dataset_data": {}}', columns=["Date", "Close"], rows=2, preview=drawn)
         if number == 2:
             storage.series.fail(claimed, "no")
     storage.jobs.insert("0" * 32, "look", "blog")
