@@ -268,10 +268,10 @@ def single(given: Parameters, name: str) -> str | None:
 
 def several(given: Parameters, name: str, *, most: int) -> tuple[str, ...]:
     """The values of a parameter that may be given often, each once. Raises BadParameter."""
-    values = tuple(dict.fromkeys(_values(given, name)))
+    values = _values(given, name)
     if len(values) > most:
         raise BadParameter(name, f"is given more than {most} times")
-    return values
+    return tuple(dict.fromkeys(values))
 
 
 def _values(given: Parameters, name: str) -> Sequence[str]:
