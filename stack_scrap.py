@@ -43,8 +43,6 @@ _JOB_S = 900
 # So many that nobody else has to wait for the messages.
 _JOBS_AT_ONCE = 100
 
-log = logging.getLogger("feedmirror")
-
 app = Celery("stack_scrap")
 app.config_from_object(celeryconfig)
 
