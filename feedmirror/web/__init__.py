@@ -1,6 +1,7 @@
 """What Feedmirror shows: the page, the stream behind it, and how the sources fare.
 
     server         CherryPy's own server, around the application
+    └── prompt     what its listening thread answers by itself
     processes      granian, around the same in several processes
     ├── assembled  the application and its follower, put together from the settings
     └── announcement   where the page is, once it is there

@@ -49,6 +49,7 @@ def make_app(
     templates_dir: Path,
     poll_every_s: float = 5.0,
     follower: "Follower | None" = None,
+    updates: Updates | None = None,
     wake: "Callable[[str], None]" = lambda _: None,
     fresh_s: float = 3600,
     own_host: str = "localhost",
@@ -57,7 +58,8 @@ def make_app(
 
     `storage_factory` is called for each request that reads; it may raise what storage raises.
     `poll_every_s` is how often an open page asks for news. `follower` keeps the newest part of the stream in memory;
-    without one every poll asks the database. `wake`, `fresh_s`, `own_host`: see `OnDemand`.
+    without one every poll asks the database. `updates`: what answers polls, where others use it too.
+    `wake`, `fresh_s`, `own_host`: see `OnDemand`.
     """
     on_demand = OnDemand(storage_factory, wake, fresh_s, own_host)
     assets = Assets(static_dir)
@@ -73,7 +75,7 @@ def make_app(
     app.request_class = Request
     polls = partial(
         PollsFirst,
-        updates=Updates(storage_factory, follower),
+        updates=updates or Updates(storage_factory, follower),
         table_updates=TableUpdates(storage_factory, follower),
     )
     app.wsgiapp.pipeline[:0] = [("polls", polls), ("headers", WithHeaders)]

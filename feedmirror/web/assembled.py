@@ -17,6 +17,7 @@ from feedmirror.storage import Storage
 from feedmirror.web.app import make_app
 from feedmirror.web.follower import Follower
 from feedmirror.web.log_file import log_to
+from feedmirror.web.update import Updates
 from feedmirror.web.window import Window
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
@@ -27,9 +28,10 @@ _TIMEOUT_S = 2
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The application, and the follower whose thread is to live as long as the server does."""
+    """The application, what answers its polls, and the follower whose thread is to live as long as the server does."""
 
     application: cherrypy.Application
+    updates: Updates
     follower: Follower
 
 
@@ -43,9 +45,11 @@ def assemble(settings: Settings) -> Site:
 
     window = Window(max_items=settings.window_items, max_bytes=settings.window_bytes)
     follower = Follower(open_storage, window, items=settings.window_items)
+    updates = Updates(open_storage, follower)
     application = make_app(
         open_storage,
         follower=follower,
+        updates=updates,
         static_dir=_ROOT / "static",
         templates_dir=_ROOT / "templates",
         wake=Waker(settings).wake,
@@ -54,4 +58,4 @@ def assemble(settings: Settings) -> Site:
     )
     # no reloader, no tracebacks in answers, no line for each request
     cherrypy.config.update({"environment": "production", "checker.on": False})
-    return Site(application, follower)
+    return Site(application, updates, follower)

@@ -6,7 +6,7 @@ Stands in the WSGI pipeline in front of everything else, so whatever server carr
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from email.utils import formatdate
 from functools import lru_cache, partial
 from http import HTTPStatus
@@ -41,7 +41,7 @@ class PollsFirst:
             return self._application(environ, start_response)
         method = environ["REQUEST_METHOD"]
         answer = _asked(polled, environ) if method in ("GET", "HEAD") else _not_allowed()
-        start_response(_STATUS[answer.status], [*answer.fields, *FOR_DATA, ("Date", _date())])
+        start_response(_STATUS[answer.status], _fields(answer))
         return [] if method == "HEAD" else [answer.body]
 
     def _polled_at(self, path: str) -> "Callable[..., Answer] | None":
@@ -53,6 +53,35 @@ class PollsFirst:
             return None
         # as WSGI hands it over: bytes that pose as latin-1
         return partial(self._table_updates.answer, table[1].encode("latin-1").decode(errors="replace"))
+
+
+def polls_at_hand(updates: Updates) -> Callable[[str, Mapping[str, str]], bytes | None]:
+    """What answers a GET of a target with these headers, by names in lower case, as HTTP/1.1 has it on the wire.
+
+    Gives None for everything but a poll whose answer is at hand; neither waits nor raises.
+    """
+
+    def at_hand(target: str, headers: Mapping[str, str]) -> bytes | None:
+        path, _, query_string = target.partition("?")
+        if path not in _PATHS:
+            return None
+        answer = updates.at_hand(
+            query_string,
+            accept_encoding=headers.get("accept-encoding", ""),
+            known=headers.get("if-none-match", ""),
+        )
+        return None if answer is None else _on_the_wire(answer)
+
+    return at_hand
+
+
+def _on_the_wire(answer: Answer) -> bytes:
+    fields = "".join([f"{name}: {value}\r\n" for name, value in _fields(answer)])
+    return f"HTTP/1.1 {_STATUS[answer.status]}\r\n{fields}\r\n".encode("latin-1") + answer.body
+
+
+def _fields(answer: Answer) -> list[tuple[str, str]]:
+    return [*answer.fields, *FOR_DATA, ("Date", _date())]
 
 
 def _asked(polled: "Callable[..., Answer]", environ: "WSGIEnvironment") -> Answer:

@@ -1,18 +1,20 @@
 """CherryPy's own server around the application: listen, say where, end when told.
 
-One thread carries one request from its first byte to its last, so as many silent clients as there are threads hold
-up everybody, until the time-out lets go of them. Where that matters, `processes` serves the same.
+One thread carries one request from its first byte to its last, if it is not answered at once (see `prompt`), so as many
+clients as there are threads hold up everybody by being silent in the middle of one, until the time-out lets go of them.
+Where that matters, `processes` serves the same.
 """
 
 import cherrypy
-from cherrypy._cpwsgi_server import CPWSGIServer
 from cherrypy.process.plugins import SimplePlugin
 
 from feedmirror.errors import ConfigError
 from feedmirror.preflight import port_taken
 from feedmirror.web.announcement import announce
 from feedmirror.web.assembled import Site
+from feedmirror.web.direct import polls_at_hand
 from feedmirror.web.follower import Follower
+from feedmirror.web.prompt import PromptServer
 
 # A page polls every few seconds and each answer takes less than a millisecond, so few threads serve many pages; more
 # of them only help against clients that are slow to ask.
@@ -50,7 +52,7 @@ def serve(site: Site, host: str, port: int) -> None:
         }
     )
     cherrypy.tree.mount(site.application, "")
-    cherrypy.server.instance = CPWSGIServer(cherrypy.server)
+    cherrypy.server.instance = PromptServer(cherrypy.server, polls_at_hand(site.updates))
     cherrypy.server.instance.keep_alive_conn_limit = _KEPT_ALIVE
     cherrypy.engine.signals.subscribe()
     Following(site.follower).subscribe()

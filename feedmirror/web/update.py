@@ -45,6 +45,15 @@ class Updates:
         gzip = bool(accept_encoding) and accepts_gzip(accept_encoding)
         return unless_known(self._current(query_string, gzip=gzip), known)
 
+    def at_hand(self, query_string: str, *, accept_encoding: str = "", known: str = "") -> Answer | None:
+        """The answer if the same was asked before and it still holds, else None; neither waits nor raises."""
+        follower, remembered = self._follower, self._remembered
+        if follower is None or not follower.is_live or follower.window.version != remembered.version:
+            return None
+        gzip = bool(accept_encoding) and accepts_gzip(accept_encoding)
+        answer = remembered.answers.get((query_string, gzip))
+        return None if answer is None else unless_known(answer, known)
+
     def _current(self, query_string: str, *, gzip: bool) -> Answer:
         follower = self._follower
         if follower is None or not follower.is_live:
