@@ -64,7 +64,23 @@ def look(source: WatchedSource, outcome: Outcome, *, chance: float = 0, hints: H
 def test_every_is_kept_exactly(every_s: float, outcome: Outcome, failures: int, chance: float) -> None:
     hints = Hints(ttl_s=DAY_S, skip_hours=frozenset({12, 13}), skip_days=frozenset({3}))
     source = watched(every_s=every_s, failures=failures)
-    assert look(source, outcome, chance=chance, hints=hints).interval_s == every_s
+    looked = look(source, outcome, chance=chance, hints=hints)
+    assert (looked.interval_s, looked.from_due) == (every_s, True)
+
+
+@pytest.mark.parametrize(
+    ("every_s", "outcome"),
+    [
+        (None, Outcome()),
+        (30, Outcome(error="e", failure=Failure.TIMEOUT)),
+        (30, Outcome(error="e", failure=Failure.THROTTLED, retry_after_s=60)),
+        (30, Outcome(goes_on_in_s=5, goes_on_why="its group is full")),
+        (30, Outcome(began_before_s=20)),
+    ],
+    ids=["adapts", "failed", "was told to wait", "goes on", "took more than one visit"],
+)
+def test_any_other_interval_counts_from_the_look(every_s: float | None, outcome: Outcome) -> None:
+    assert not look(watched(every_s=every_s), outcome).from_due
 
 
 def test_a_failure_makes_every_longer() -> None:

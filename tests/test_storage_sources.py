@@ -391,6 +391,51 @@ def test_a_source_is_due_again_its_interval_after_the_poll_began(sources: Source
     assert claimed(sources) == set()
 
 
+def late(sources: Sources, database: Database[dict[str, Any]], source_id: str, by: timedelta) -> datetime:
+    """Let a source have been due so long before now; gives when."""
+    due_at = (datetime.now(UTC) - by).replace(microsecond=0)
+    database["sources"].update_one({"_id": source_id}, {"$set": {"due_at": due_at}})
+    return due_at
+
+
+def next_after(sources: Sources, claim: Claim, *, interval_s: float) -> WatchedSource:
+    """The source after a claim of it alone, polled and due again after an interval that counts from when it was due."""
+    (watched,) = sources.begin(claim, lease_s=LONG_S)
+    sources.finish([Finished(watched=watched, outcome=Outcome(), interval_s=interval_s, from_due=True)])
+    return find(sources, watched.source.id)
+
+
+def test_a_source_that_keeps_an_interval_is_due_that_long_after_it_was_due(
+    sources: Sources, database: Database[dict[str, Any]]
+) -> None:
+    """However long it takes to find out that it is, which else would be added to each interval."""
+    watch(sources, "a")
+    due_at = late(sources, database, "a", timedelta(seconds=1))
+    looks = next_after(sources, sources.claim_due(limit=1, lease_s=LONG_S), interval_s=30).looks
+    assert looks.next_at == due_at + timedelta(seconds=30)
+
+
+def test_a_source_that_was_late_is_not_looked_at_sooner_for_that(
+    sources: Sources, database: Database[dict[str, Any]]
+) -> None:
+    watch(sources, "a")
+    late(sources, database, "a", timedelta(seconds=20))
+    looks = next_after(sources, sources.claim_due(limit=1, lease_s=LONG_S), interval_s=30).looks
+    assert looks.last_at is not None
+    assert looks.next_at == looks.last_at + timedelta(seconds=30)
+
+
+def test_a_source_that_is_looked_at_by_hand_is_due_its_interval_after_that(
+    sources: Sources, database: Database[dict[str, Any]]
+) -> None:
+    watch(sources, "a")
+    polled(sources, "a", Outcome(), interval_s=5000)
+    looks = next_after(sources, sources.claim_now(["a"], lease_s=LONG_S), interval_s=30).looks
+    assert looks.last_at is not None
+    assert looks.next_at is not None
+    assert timedelta(seconds=28) <= looks.next_at - looks.last_at <= timedelta(seconds=30)
+
+
 def test_a_poll_that_took_longer_than_the_interval_is_due_at_once_and_not_before_it_ended(sources: Sources) -> None:
     watch(sources, "a")
     after = polled(sources, "a", Outcome(), interval_s=0)
@@ -513,7 +558,7 @@ def set_back(database: Database[dict[str, Any]], by: timedelta = HOUR) -> None:
     def moved(field: str) -> dict[str, Any]:
         return {"$cond": [{"$gt": [f"${field}", None]}, {"$let": {"vars": {"this": f"${field}"}, "in": later}}, None]}
 
-    fields = ("due_at", "looks.last_at", "looks.last_ok_at")
+    fields = ("due_at", "was_due_at", "looks.last_at", "looks.last_ok_at")
     database["sources"].update_many({}, [{"$set": {field: moved(field) for field in fields}}])
     database["notes"].update_many({"_id": "clock"}, [{"$set": {"highest": moved("highest")}}])
 
@@ -602,13 +647,14 @@ def test_a_small_correction_of_the_clock_moves_nothing(sources: Sources, databas
     assert find(sources, "a") == before
 
 
+@pytest.mark.parametrize("from_due", [False, True])
 def test_a_poll_that_began_before_the_clock_was_set_back_is_due_its_interval_after_it_ended(
-    sources: Sources, database: Database[dict[str, Any]]
+    sources: Sources, database: Database[dict[str, Any]], from_due: bool
 ) -> None:
     watch(sources, "a")
     watched = begun(sources, "a")
     set_back(database)
-    end(sources, watched, Outcome(), interval_s=30)
+    sources.finish([Finished(watched=watched, outcome=Outcome(), interval_s=30, from_due=from_due)])
     assert 20 < due_in_s(sources, "a") < 40
 
 

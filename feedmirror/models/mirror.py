@@ -281,7 +281,8 @@ class WatchedSource:
 class Finished:
     """A poll that is over: how it went, and when to look again: `interval_s` after it began, and `why` then.
 
-    `items_per_day` is the new running mean, None where nothing can be said. `window_lost`: it shared no entry with the
+    `from_due`: after it was due instead, where it began no more than a moment later; without that each look would be
+    later than the one before by as long as it takes to find out that it is due. `items_per_day` is the new running mean, None where nothing can be said. `window_lost`: it shared no entry with the
     look before.
     """
 
@@ -289,6 +290,7 @@ class Finished:
     outcome: Outcome
     interval_s: float
     why: str = ""
+    from_due: bool = False
     items_per_day: float | None = None
     window_lost: bool = False
 

@@ -91,6 +91,7 @@ class Poller:
             outcome=outcome,
             interval_s=look.interval_s,
             why=look.why,
+            from_due=look.from_due,
             items_per_day=look.items_per_day,
             window_lost=look.window_lost,
         )

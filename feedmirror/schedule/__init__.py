@@ -25,7 +25,8 @@ __all__ = ["NextLook", "next_look"]
 class NextLook:
     """When to look again, and what this look says of the source.
 
-    `interval_s` counts from the begin of this look; `why` says in a few words what it rests on. `items_per_day` is the
+    `interval_s` counts from the begin of this look, or from when it was due (`from_due`, see Finished); `why` says in a
+    few words what it rests on. `items_per_day` is the
     running mean as of now, None while nothing is known. `window_lost`: no entry was shared with the look before, so
     that items probably fell out in between.
     """
@@ -34,6 +35,7 @@ class NextLook:
     why: str
     items_per_day: float | None
     window_lost: bool
+    from_due: bool = False
 
 
 def next_look(
@@ -68,4 +70,5 @@ def next_look(
         wanted_s = adapted_s(looks, outcome, elapsed_s, per_day or 0, lost=lost)
         interval_s, why = patient(wanted_s, why_adapted(looks, outcome, per_day, lost=lost), outcome, hints, chance)
         interval_s, why = unless_skipped(interval_s, why, now, hints, chance)
-    return NextLook(interval_s=interval_s, why=why, items_per_day=per_day, window_lost=lost)
+    from_due = bool(every_s) and not outcome.began_before_s
+    return NextLook(interval_s=interval_s, why=why, items_per_day=per_day, window_lost=lost, from_due=from_due)

@@ -1,7 +1,7 @@
 """What is watched: each source as its operator described it, when it is due, who is at it, and how it fares.
 
 A source is due at `due_at`. Claiming it moves that moment to the end of a lease, so a claimed source is simply one
-that is due later: nothing has to be given back when a worker dies. All times are the server's (`$$NOW`), whatever
+that is due later: nothing has to be given back when a worker dies. `was_due_at` is the moment before. All times are the server's (`$$NOW`), whatever
 the clocks of the workers say; when that clock is set back, they are moved with it (see server_clock.py). When to look
 again is decided elsewhere and handed in.
 """
@@ -24,6 +24,8 @@ from feedmirror.storage.server_clock import MoveBack, ServerClock
 _Document = dict[str, Any]
 
 _FILE = "sources file"
+# Beat looks once a second, and a message takes a moment: who began by then was not kept waiting by anything else.
+_MOMENT_MS = 2_000
 # What lies in the past for every clock: due at once.
 _AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -93,13 +95,13 @@ class Sources:
         due = {"active": True, "due_at": {"$lte": now}}
         ids = [found["_id"] for found in self._sources.find(due, {"_id": 1}).sort("due_at", ASCENDING).limit(limit)]
         # Two beats may have found the same sources: the update takes only what is still due.
-        return self._claim({**due, "_id": {"$in": ids}}, lease_s) if ids else Claim("")
+        return self._claim({**due, "_id": {"$in": ids}}, lease_s, was_due_at="$due_at") if ids else Claim("")
 
     def claim_now(self, source_ids: Iterable[str], *, lease_s: float) -> Claim:
         """Claim these sources whether due or not, except those that somebody is polling."""
         ids = list(source_ids)
         free = [{"lease": None}, {"due_at": {"$lte": self._clock.now()}}]
-        return self._claim({"_id": {"$in": ids}, "$or": free}, lease_s)
+        return self._claim({"_id": {"$in": ids}, "$or": free}, lease_s, was_due_at="$$NOW")
 
     def begin(self, claim: Claim, *, lease_s: float) -> list[WatchedSource]:
         """Start to poll claimed sources, under a lease of their own; those whose claim was used are left out.
@@ -115,7 +117,7 @@ class Sources:
         return [begun[source_id] for source_id in claim.source_ids if source_id in begun]
 
     def finish(self, finished: Iterable[Finished]) -> None:
-        """End polls: keep how they went; due again `interval_s` after each began (at once, if that is over).
+        """End polls: keep how they went; due again when each says (at once, if that is over).
 
         Where a lease ended meanwhile, somebody else has the source, and their word counts.
         """
@@ -129,9 +131,10 @@ class Sources:
         if operations:
             self._sources.bulk_write(operations, ordered=False)
 
-    def _claim(self, wanted: _Document, lease_s: float) -> Claim:
+    def _claim(self, wanted: _Document, lease_s: float, *, was_due_at: str) -> Claim:
         lease = _token()
-        self._sources.update_many(wanted, [{"$set": {"lease": lease, "due_at": _from_now(lease_s)}}])
+        change = {"lease": lease, "was_due_at": was_due_at, "due_at": _from_now(lease_s)}
+        self._sources.update_many(wanted, [{"$set": change}])
         claimed = self._sources.find({"lease": lease}, {"_id": 1})
         return Claim(lease, tuple(found["_id"] for found in claimed))
 
@@ -159,9 +162,10 @@ def _postponing(postponed: Postponed) -> UpdateOne:
 
 def _ending(poll: Finished) -> UpdateOne:
     # the clock may have been set back since the poll began
-    began_at = {"$min": ["$looks.last_at", "$$NOW"]}
+    began_at: _Document = {"$min": ["$looks.last_at", "$$NOW"]}
+    since = _in_time(began_at) if poll.from_due else began_at
     change = {
-        "due_at": {"$max": ["$$NOW", {"$add": [began_at, int(poll.interval_s * 1000)]}]},
+        "due_at": {"$max": ["$$NOW", {"$add": [since, int(poll.interval_s * 1000)]}]},
         "lease": None,
         "looks.interval_s": poll.interval_s,
         "looks.why": {"$literal": poll.why},
@@ -170,6 +174,13 @@ def _ending(poll: Finished) -> UpdateOne:
         **(_went_well(poll) if poll.outcome.ok else _went_wrong(poll.outcome)),
     }
     return UpdateOne(_mine(poll.watched), [{"$set": change}])
+
+
+def _in_time(began_at: _Document) -> _Document:
+    """When a poll was due, or when it began if it was late, or if the clock was set back since it was claimed."""
+    late_ms = {"$subtract": [began_at, "$was_due_at"]}
+    is_in_time = {"$and": [{"$gte": [late_ms, 0]}, {"$lte": [late_ms, _MOMENT_MS]}]}
+    return {"$cond": [is_in_time, "$was_due_at", began_at]}
 
 
 # The fields of an update pipeline; what is not named keeps its value.
