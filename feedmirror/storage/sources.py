@@ -1,9 +1,9 @@
 """What is watched: each source as its operator described it, when it is due, who is at it, and how it fares.
 
 A source is due at `due_at`. Claiming it moves that moment to the end of a lease, so a claimed source is simply one
-that is due later: nothing has to be given back when a worker dies. `was_due_at` is the moment before. All times are the server's (`$$NOW`), whatever
-the clocks of the workers say; when that clock is set back, they are moved with it (see server_clock.py). When to look
-again is decided elsewhere and handed in.
+that is due later: nothing has to be given back when a worker dies. `was_due_at` is the moment before. All times are
+the server's (`$$NOW`), whatever the clocks of the workers say; when that clock is set back, they are moved with it (see
+server_clock.py). When to look again is decided elsewhere and handed in.
 """
 
 import json
