@@ -24,6 +24,7 @@ from feedmirror.config import Settings
 from feedmirror.crew import Crew
 from feedmirror.db import Connection
 from feedmirror.errors import ConfigError, FeedmirrorError
+from feedmirror.memory import share_between_threads
 from feedmirror.models import Finished, Item
 from feedmirror.parent import end_with_parent
 from feedmirror.poll import Poller
@@ -122,6 +123,11 @@ def _say_only_what_happened(**_: object) -> None:
 def _end_with_the_worker(**_: object) -> None:
     """A beat whose worker was killed would go on for ever, and hold the output that a process manager waits for."""
     end_with_parent()
+
+
+@worker_process_init.connect
+def _share_memory(**_: object) -> None:
+    share_between_threads()
 
 
 @worker_process_init.connect

@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "words": set(),
     "preflight": set(),
     "parent": set(),
+    "memory": set(),
     "ticks": set(),
     "pool": set(),
     "config": BASE,
@@ -55,7 +56,19 @@ ALLOWED: dict[str, set[str]] = {
     "celeryconfig": {"ticks"},
     "stack_scrap": {
         *BASE,
-        *("broker", "by_hand", "config", "celeryconfig", "crew", "db", "parent", "poll", "sources_watch", "storage"),
+        *(
+            "broker",
+            "by_hand",
+            "config",
+            "celeryconfig",
+            "crew",
+            "db",
+            "memory",
+            "parent",
+            "poll",
+            "sources_watch",
+            "storage",
+        ),
         "work",
     },
     "site": {*BASE, "config", "web"},
@@ -63,8 +76,8 @@ ALLOWED: dict[str, set[str]] = {
 # Alone among the web's modules they know settings, or that they are processes which listen.
 ALLOWED_TO_MODULES = {
     "feedmirror.web.assembled": {"broker", "config", "db"},
-    "feedmirror.web.server": {"preflight"},
-    "feedmirror.web.processes": {"config", "parent", "preflight"},
+    "feedmirror.web.server": {"memory", "preflight"},
+    "feedmirror.web.processes": {"config", "memory", "parent", "preflight"},
 }
 
 # Programs of their own, which use whatever they show or try out; nothing of the house may stand on them.

@@ -24,6 +24,7 @@ from granian.log import LogLevels
 
 from feedmirror.config import Settings
 from feedmirror.errors import ConfigError
+from feedmirror.memory import share_between_threads
 from feedmirror.parent import end_with_parent
 from feedmirror.preflight import port_taken
 from feedmirror.web.announcement import announce
@@ -101,6 +102,7 @@ def _application() -> Callable[..., Any]:
     """Called in each process, once."""
     # Told to end it would wait for silent clients, with nobody left who ends that, and hold the port meanwhile.
     end_with_parent(signal.SIGKILL)
+    share_between_threads()
     settings = Settings.from_environ()
     site = assemble(settings)
     if settings.log_path:

@@ -9,6 +9,7 @@ import cherrypy
 from cherrypy.process.plugins import SimplePlugin
 
 from feedmirror.errors import ConfigError
+from feedmirror.memory import share_between_threads
 from feedmirror.preflight import port_taken
 from feedmirror.web.announcement import announce
 from feedmirror.web.assembled import Site
@@ -38,6 +39,7 @@ def serve(site: Site, host: str, port: int) -> None:
     """Serve until SIGTERM or Ctrl-C; raises ConfigError if nobody can listen there."""
     if taken := port_taken(host, port):
         raise ConfigError([taken])
+    share_between_threads()
     cherrypy.config.update(
         {
             "server.socket_host": host,
