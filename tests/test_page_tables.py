@@ -133,6 +133,15 @@ def test_the_reader_keeps_place_and_focus(page: Page, table: Table, site: str) -
     assert abs(before["y"] - after["y"]) < 2
 
 
+def test_a_picture_that_does_not_come_leaves_its_room_empty(page: Page, table: Table, site: str) -> None:
+    page.route("https://pictures.example/**", lambda route: route.abort())
+    table.run([coin(1, 10, logo="https://pictures.example/1.png")])
+    page.goto(site + "/tables/coins")
+    expect(page.locator("tbody img.missing")).to_be_hidden()
+    table.run([coin(1, 10, logo="https://pictures.example/1.png"), coin(2, 20, logo="https://pictures.example/2.png")])
+    expect(page.locator("tbody img.missing")).to_have_count(2)
+
+
 def test_a_database_that_was_away_is_told_of_and_got_over(page: Page, storage: Storage, table: Table) -> None:
     away = False
 
