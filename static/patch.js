@@ -1,5 +1,6 @@
 /**
- * Makes a part of the page like another by changing only where they differ.
+ * Changes the page without taking anything from its reader: makes a part of it like another by changing only where they
+ * differ, and keeps what the reader looks at in its place.
  *
  * What stays the same is not touched, so what the reader has done with it stays as well: focus, selection, an unfolded
  * summary, a picture that is loaded. Knows nothing of what the parts are.
@@ -68,6 +69,16 @@
     return end;
   }
 
+  /** Make the change without moving the first of these rows that is in view. */
+  function keepingPlace(rows, change) {
+    const anchor = Array.from(rows).find((row) => row.getBoundingClientRect().bottom > 0);
+    const before = anchor && anchor.getBoundingClientRect().top;
+    change();
+    if (!anchor || !anchor.isConnected) return;
+    window.scrollBy({ top: anchor.getBoundingClientRect().top - before, behavior: "instant" });
+  }
+
   /** Make `old` like `wanted`, whose parts may be used up. */
   window.patch = patch;
+  window.keepingPlace = keepingPlace;
 })(window);

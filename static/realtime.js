@@ -238,21 +238,6 @@
       });
     $(feed).on("animationend", (event) => event.target.classList.remove("fresh", "edited"));
 
-    /** Change the rows without moving what the reader looks at. */
-    function keepingPlace(change) {
-      const anchor = attention.isAway() ? firstInView() : null;
-      const before = anchor && anchor.getBoundingClientRect().top;
-      change();
-      if (anchor) window.scrollBy({ top: anchor.getBoundingClientRect().top - before, behavior: "instant" });
-    }
-
-    function firstInView() {
-      for (const one of feed.children) {
-        if (one.getBoundingClientRect().bottom > 0) return one;
-      }
-      return null;
-    }
-
     /** Let go of the oldest rows, unless the reader is down there; "Older" leads to them. */
     function dropOldest() {
       let last = feed.lastElementChild;
@@ -334,7 +319,7 @@
         if (!fresh.length && !edits.length) return fresh;
         fresh.sort((one, other) => other.fetched - one.fetched); // they come in the order of their changes
         feed.setAttribute("aria-busy", "true");
-        keepingPlace(function () {
+        window.keepingPlace(attention.isAway() ? feed.children : [], function () {
           edits.forEach(redraw);
           insert(fresh);
         });

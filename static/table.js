@@ -53,7 +53,8 @@
       window.patch(document.getElementById(id), page.getElementById(id));
     }
     window.patch(table.tHead, wanted.tHead);
-    keepingPlace(() => takeOver(wanted.tBodies[0]));
+    // who has not scrolled sees what comes on top
+    window.keepingPlace(window.scrollY > 0 ? body.rows : [], () => takeOver(wanted.tBodies[0]));
     cursor = wanted.dataset.cursor;
     listing = wanted.dataset.listing;
     redrawn = Date.now();
@@ -117,16 +118,6 @@
     body.addEventListener(outcome, (event) => noteMissing(event.target), true);
   }
   body.querySelectorAll("img").forEach(noteMissing);
-
-  /** Change the rows without moving the one that the reader looks at. */
-  function keepingPlace(change) {
-    const anchor = window.scrollY > 0 ? Array.from(body.rows).find((row) => row.getBoundingClientRect().bottom > 0) : null;
-    const before = anchor && anchor.getBoundingClientRect().top;
-    change();
-    if (anchor && anchor.isConnected) {
-      window.scrollBy({ top: anchor.getBoundingClientRect().top - before, behavior: "instant" });
-    }
-  }
 
   // -- again and again
 
