@@ -174,12 +174,6 @@
     feed.querySelectorAll(".row > time").forEach(tellTime);
   }
 
-  /** A picture that does not come leaves its room empty; the browser's sign for it would only be in the way. */
-  function noteMissing(image) {
-    const isMissing = image.complete && !image.naturalWidth;
-    if (image.matches(".thumbnail")) image.classList.toggle("missing", isMissing);
-  }
-
   /** Says that something is new, in the way that suits where the reader is. */
   const attention = (function () {
     const $pill = $("#pill");
@@ -551,9 +545,6 @@
 
   clock.set(feed.dataset.now);
   tellTimes();
-  feed.querySelectorAll(".thumbnail").forEach(noteMissing);
-  // these events do not bubble
-  for (const name of ["load", "error"]) feed.addEventListener(name, (event) => noteMissing(event.target), true);
   $pause.on("click", togglePause);
   $(document).on("keydown", onKey);
   $(document).on("visibilitychange", () => document.hidden || wake());

@@ -108,17 +108,6 @@
     if (marked) delete marked.dataset.moved;
   });
 
-  /** A picture that does not come leaves its room empty. */
-  function noteMissing(image) {
-    image.classList.toggle("missing", image.complete && !image.naturalWidth);
-  }
-
-  for (const outcome of ["load", "error"]) {
-    // these do not bubble
-    body.addEventListener(outcome, (event) => noteMissing(event.target), true);
-  }
-  body.querySelectorAll("img").forEach(noteMissing);
-
   // -- again and again
 
   function say(state, text) {
