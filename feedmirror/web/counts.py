@@ -1,4 +1,4 @@
-"""Counts as one says them; static/realtime.js says them in the same words."""
+"""Counts as one says them; static/words.js says them in the same words."""
 
 
 def counted(number: int, noun: str) -> str:

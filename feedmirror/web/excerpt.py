@@ -1,6 +1,6 @@
 """The plain beginning of a summary, for the two lines under a title.
 
-static/realtime.js does the same with the browser's own parser. What comes in is sanitised, hence well formed; what
+static/words.js does the same with the browser's own parser. What comes in is sanitised, hence well formed; what
 goes out is text, to be escaped like any other.
 """
 

@@ -1,4 +1,4 @@
-"""Times as one says them: how long ago, how soon, how long. static/realtime.js says "ago" in the same words."""
+"""Times as one says them: how long ago, how soon, how long. static/words.js says "ago" in the same words."""
 
 from datetime import datetime
 

@@ -1,0 +1,37 @@
+/**
+ * Says times, counts and summaries in the server's words: those of times.py, counts.py and excerpt.py in feedmirror/web.
+ */
+(function (window) {
+  "use strict";
+
+  const MINUTE = 60 * 1000;
+  const HOUR = 60 * MINUTE;
+  const DAY = 24 * HOUR;
+
+  function ago(moment, now) {
+    const passed = now - moment;
+    if (passed < MINUTE) return "just now";
+    if (passed < HOUR) return Math.floor(passed / MINUTE) + " min ago";
+    if (passed < DAY) return Math.floor(passed / HOUR) + " h ago";
+    if (passed < 30 * DAY) return Math.floor(passed / DAY) + " d ago";
+    return new Date(moment).toISOString().slice(0, 10);
+  }
+
+  function counted(number, noun) {
+    return number.toLocaleString("en-US") + " " + noun + (number === 1 ? "" : "s");
+  }
+
+  /** The text of a sanitised summary on one line. */
+  function excerpt(html) {
+    const spaced = html.replace(
+      /<br>|<\/(?:p|div|li|ul|ol|h[1-6]|pre|blockquote|tr|td|th|table|dt|dd|figure|figcaption)>/gi,
+      " $&",
+    );
+    // a document of its own: nothing in it is loaded or run
+    const text = new DOMParser().parseFromString(spaced, "text/html").body.textContent;
+    const letters = Array.from(text.trim().replace(/\s+/g, " ")); // whole characters, no halves of an emoji
+    return letters.length <= 400 ? letters.join("") : letters.slice(0, 400).join("").trimEnd() + "…";
+  }
+
+  window.words = { ago, counted, excerpt };
+})(window);
