@@ -8,9 +8,9 @@
  * Each of these is a script that does not know where its data comes from; here they are put together. The server has
  * drawn the page already, and everything works on that markup.
  *
- * They are plain scripts in the order of their needs, each with one name on `window`, and no modules: a module asks for
- * others by addresses without the digests that let them be kept for ever, and the import map that could add these would
- * be an inline script, which the page's policy refuses.
+ * They are plain scripts, loaded in the order of their needs, that leave what they offer on `window`. Modules would not
+ * do: one asks for others by addresses without the digests that let them be kept for ever, and the import map that could
+ * add these would be an inline script, which the page's policy refuses.
  */
 (function ($, window, document) {
   "use strict";

@@ -1,5 +1,5 @@
 /**
- * Says times, counts and summaries in the server's words: those of times.py, counts.py and excerpt.py in feedmirror/web.
+ * Says times, counts and summaries in the words of feedmirror/web: of times.py, counts.py and excerpt.py.
  */
 (function (window) {
   "use strict";
