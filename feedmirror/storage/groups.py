@@ -24,7 +24,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pymongo import ASCENDING, DESCENDING, ReturnDocument, UpdateMany, UpdateOne
+from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument, UpdateMany, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 from pymongo.read_concern import ReadConcern
@@ -72,9 +72,13 @@ class Groups:
 
     def create_indexes(self) -> None:
         """One for every query made here, and one by which the server removes groups that were idle for a month."""
-        self._groups.create_index([("active_at", DESCENDING)])
-        self._groups.create_index([("described", ASCENDING)], sparse=True)
-        self._groups.create_index([("forget_at", ASCENDING)], expireAfterSeconds=0)
+        self._groups.create_indexes(
+            [
+                IndexModel([("active_at", DESCENDING)]),
+                IndexModel([("described", ASCENDING)], sparse=True),
+                IndexModel([("forget_at", ASCENDING)], expireAfterSeconds=0),
+            ]
+        )
 
     def describe(self, common: Mapping[str, GroupLimits]) -> None:
         """Keep the limits of groups that no source could tell alone (`politeness.common_limits`).

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from pymongo import ASCENDING, DESCENDING
+from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
@@ -18,7 +18,7 @@ from feedmirror.models import Entry, Item, Selection, Update
 from feedmirror.storage.arrivals import Arrivals, Stored
 from feedmirror.storage.clock import Clock
 from feedmirror.storage.gaps import Gaps
-from feedmirror.storage.indexes import have_index
+from feedmirror.storage.indexes import have_indexes
 from feedmirror.storage.item_document import NOT_FOR_INDEXES, Document, entry_of, item_of
 
 
@@ -35,11 +35,13 @@ class Items:
 
     def create_indexes(self) -> None:
         """One for every query made here; sparse, because a stub has none of these fields and is to be in none."""
-        have_index(self._items, ("fetched", ASCENDING), unique=True, sparse=True)
-        have_index(self._items, ("changed", ASCENDING), unique=True, sparse=True)
-        for field in ("first_source", "labels", "words"):
-            have_index(self._items, (field, ASCENDING), ("fetched", ASCENDING), sparse=True)
-        have_index(self._sightings, ("source", ASCENDING), ("fetched", ASCENDING))
+        unique = [IndexModel([(field, ASCENDING)], unique=True, sparse=True) for field in ("fetched", "changed")]
+        selections = [
+            IndexModel([(field, ASCENDING), ("fetched", ASCENDING)], sparse=True)
+            for field in ("first_source", "labels", "words")
+        ]
+        have_indexes(self._items, unique + selections)
+        have_indexes(self._sightings, [IndexModel([("source", ASCENDING), ("fetched", ASCENDING)])])
 
     # -- storing
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from pymongo import ASCENDING, ReturnDocument
+from pymongo import ASCENDING, IndexModel, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
@@ -35,11 +35,14 @@ class Jobs:
 
     def create_indexes(self) -> None:
         """One for every query made here. MongoDB itself forgets what is over (TTL), once a minute."""
-        self._jobs.create_index([("kept_until", ASCENDING)], expireAfterSeconds=0)
-        self._jobs.create_index(
-            [("sole", ASCENDING)], unique=True, partialFilterExpression={"open": True, "sole": {"$exists": True}}
+        sole = {"open": True, "sole": {"$exists": True}}
+        self._jobs.create_indexes(
+            [
+                IndexModel([("kept_until", ASCENDING)], expireAfterSeconds=0),
+                IndexModel([("sole", ASCENDING)], unique=True, partialFilterExpression=sole),
+                IndexModel([("due_at", ASCENDING)], partialFilterExpression={"open": True}),
+            ]
         )
-        self._jobs.create_index([("due_at", ASCENDING)], partialFilterExpression={"open": True})
 
     def create(self, kind: str, subject: str) -> tuple[Job, bool]:
         """The open job for this, and whether it is a new one: there is one for a subject, however many ask at once."""

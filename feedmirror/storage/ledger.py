@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from math import ceil
 from typing import Any
 
-from pymongo import ASCENDING, DESCENDING
+from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 
@@ -29,8 +29,8 @@ class Ledger:
 
     def create_indexes(self) -> None:
         """For those that keep somebody waiting; `Groups` has the one by which they were active."""
-        self._groups.create_index([(_BLOCKED, ASCENDING)], sparse=True)
-        self._groups.create_index([(_QUEUE, ASCENDING)])
+        blocked = IndexModel([(_BLOCKED, ASCENDING)], sparse=True)
+        self._groups.create_indexes([blocked, IndexModel([(_QUEUE, ASCENDING)])])
 
     def standings(self, *, limit: int) -> list[GroupStanding]:
         """The groups, `limit` at most: blocked ones, those with a queue (each the longest first), then by activity."""

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pymongo import ASCENDING, DESCENDING, UpdateMany, UpdateOne
+from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateMany, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
@@ -51,9 +51,13 @@ class Sources:
     def create_indexes(self) -> None:
         """One for every query made here; and the note of the clock, without which the first claims would race."""
         self._clock.create()
-        self._sources.create_index([("active", ASCENDING), ("due_at", ASCENDING)])
-        self._sources.create_index([("active", DESCENDING), ("order", ASCENDING), ("_id", ASCENDING)])
-        self._sources.create_index([("lease", ASCENDING)])
+        self._sources.create_indexes(
+            [
+                IndexModel([("active", ASCENDING), ("due_at", ASCENDING)]),
+                IndexModel([("active", DESCENDING), ("order", ASCENDING), ("_id", ASCENDING)]),
+                IndexModel([("lease", ASCENDING)]),
+            ]
+        )
 
     # -- what is watched
 

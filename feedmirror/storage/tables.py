@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any
 
 from bson import Int64
-from pymongo import ASCENDING, ReplaceOne, UpdateOne
+from pymongo import ASCENDING, IndexModel, ReplaceOne, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
@@ -25,7 +25,7 @@ from pymongo.read_concern import ReadConcern
 from feedmirror.errors import StorageError
 from feedmirror.storage.clock import Clock, stamp_us
 from feedmirror.storage.history import History
-from feedmirror.storage.indexes import have_index
+from feedmirror.storage.indexes import have_indexes
 from feedmirror.storage.run_document import ENDED, GIVEN_UP, WALKING, column_document, kept_position, progress, run_of
 from feedmirror.table import Column, RowText, Run, extends, order_of, search_text, value_in
 
@@ -66,11 +66,21 @@ class Tables:
 
     def create_indexes(self) -> None:
         """One for every query made here."""
-        have_index(self._rows, ("source", ASCENDING), ("changed", ASCENDING))
-        have_index(self._rows, ("source", ASCENDING), ("gone", ASCENDING), ("_id", ASCENDING))
-        have_index(self._seen, *_OF_RUN, ("page", ASCENDING), ("part", ASCENDING), unique=True)
-        have_index(self._seen, *_OF_RUN, ("at", ASCENDING))
-        have_index(self._seen, *_OF_RUN, ("digest", ASCENDING))
+        have_indexes(
+            self._rows,
+            [
+                IndexModel([("source", ASCENDING), ("changed", ASCENDING)]),
+                IndexModel([("source", ASCENDING), ("gone", ASCENDING), ("_id", ASCENDING)]),
+            ],
+        )
+        have_indexes(
+            self._seen,
+            [
+                IndexModel([*_OF_RUN, ("page", ASCENDING), ("part", ASCENDING)], unique=True),
+                IndexModel([*_OF_RUN, ("at", ASCENDING)]),
+                IndexModel([*_OF_RUN, ("digest", ASCENDING)]),
+            ],
+        )
 
     # -- runs
 

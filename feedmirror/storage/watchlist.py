@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pymongo import ASCENDING, DESCENDING
+from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.database import Database
 
 from feedmirror.models import Place, SourceCounts, SourceFilter, SourcePage, State, WatchedSource
@@ -46,8 +46,9 @@ class Watchlist:
 
     def create_indexes(self) -> None:
         """One for each question whose answer is a few among many; that of all is made by `Sources`."""
-        for name, condition in _INDEXES.items():
-            self._sources.create_index(_ORDER, name=name, partialFilterExpression=condition)
+        self._sources.create_indexes(
+            [IndexModel(_ORDER, name=name, partialFilterExpression=condition) for name, condition in _INDEXES.items()]
+        )
 
     def page(self, wanted: SourceFilter, *, after: Place | None = None, limit: int) -> SourcePage:
         """The first `limit` sources behind a place, those that are polled first, in the order of the file."""
