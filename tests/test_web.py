@@ -520,6 +520,13 @@ def test_a_file_without_its_own_digest_is_asked_for_again(dry: Client, url: str)
     assert dry.get(url, if_none_match='"other"').status == 200
 
 
+def test_a_file_is_not_sent_to_whoever_wants_it_only_if_there_is_none(dry: Client) -> None:
+    """If-None-Match: * (RFC 9110, 13.1.2)."""
+    there = dry.get("/static/realtime.js", if_none_match="*")
+    assert (there.status, there.body) == (304, b"")
+    assert dry.get("/static/nothing.js", if_none_match="*").status == 404
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -312,7 +312,8 @@ def test_an_update_is_compressed_and_known_again(client: Client, table: Table) -
     packed = client.get(UPDATE, accept_encoding="gzip")
     assert packed.headers["content-encoding"] == "gzip"
     assert gzip.decompress(packed.body) == plain.body
-    assert client.get(UPDATE, if_none_match=plain.headers["etag"]).status == 304
+    for known in (plain.headers["etag"], "*"):
+        assert client.get(UPDATE, if_none_match=known).status == 304
     assert client.request("HEAD", UPDATE).body == b""
     assert client.request("POST", UPDATE).status == 405
 

@@ -220,9 +220,9 @@ class Static:
         self._only = only
 
     def __call__(self, *path: str) -> Body:
-        known = cherrypy.request.headers.get("If-None-Match")
+        known = cherrypy.request.headers.get("If-None-Match", "")
         name = "/".join(path) or self._only
-        answer = self._assets.answer(name, query_string().removeprefix("v="), known)
+        answer = self._assets.answer(name, query_string().removeprefix("v="), known=known)
         return respond(answer or not_found(self._problem))
 
 

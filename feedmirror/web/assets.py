@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feedmirror.web.answer import Answer
+from feedmirror.web.streamed import unless_known
 
 JQUERY = "vendor/jquery.min.js"
 
@@ -47,16 +48,14 @@ class Assets:
         """The address of an asset, which changes with its content."""
         return f"/static/{name}?v={self._assets[name].digest}"
 
-    def answer(self, name: str, version: str | None, if_none_match: str | None) -> Answer | None:
-        """The asset, or 304 for a client that has it already; None if there is none of this name."""
+    def answer(self, name: str, version: str | None, *, known: str = "") -> Answer | None:
+        """The asset, or 304 for a client that has it already (`known`: If-None-Match); None if there is none."""
         asset = self._assets.get(name)
         if asset is None:
             return None
         kept_for = f"public, max-age={_A_YEAR_S}, immutable" if version == asset.digest else "no-cache"
-        headers = {"ETag": f'"{asset.digest}"', "Cache-Control": kept_for}
-        if _matches(if_none_match, asset.digest):
-            return Answer(304, headers)
-        return Answer(200, {"Content-Type": asset.content_type, **headers}, asset.content)
+        headers = {"Content-Type": asset.content_type, "ETag": f'"{asset.digest}"', "Cache-Control": kept_for}
+        return unless_known(Answer(200, headers, asset.content), known)
 
 
 def jquery_path() -> Path:
@@ -78,9 +77,3 @@ def _read(path: Path) -> Asset:
     content = path.read_bytes()
     media_type = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return Asset(content, media_type, hashlib.sha256(content).hexdigest()[:16])
-
-
-def _matches(if_none_match: str | None, digest: str) -> bool:
-    """Weak comparison, as RFC 9110, 13.1.2 asks for."""
-    tags = (tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(","))
-    return any(tag in ("*", f'"{digest}"') for tag in tags)

@@ -102,15 +102,15 @@ class SeriesCharts:
             "Vary": "Accept-Encoding",
             "ETag": f'"{mark}{"-gzip" if packed else ""}"',
         }
-        known = unless_known(Answer(200, described), headers.get("if-none-match", ""))
-        if known.status != 200:
-            return known
+        known = headers.get("if-none-match", "")
+        if described["ETag"] in known:  # it was drawn before, and need not be again
+            return unless_known(Answer(200, described), known)
         picture = self._picture(mark, series, query, storage)
         if picture is None:
             return self._problem(404, "There is nothing to draw.")
         if packed:
-            return Answer(200, {**described, "Content-Encoding": "gzip"}, picture)
-        return Answer(200, described, gzip.decompress(picture))
+            return unless_known(Answer(200, {**described, "Content-Encoding": "gzip"}, picture), known)
+        return unless_known(Answer(200, described, gzip.decompress(picture)), known)
 
     def _picture(self, mark: str, series: Series, query: ChartQuery, storage: "Storage") -> bytes | None:
         """The picture, gzipped; None if there are no numbers."""

@@ -49,9 +49,9 @@ class Remembered:
 
 
 def unless_known(answer: Answer, known: str) -> Answer:
-    """The answer, or 304 where `known` (If-None-Match) names it."""
+    """The answer, or 304 where `known` (If-None-Match) names it, or any there may be: * (RFC 9110, 13.1.2)."""
     etag = answer.headers.get("ETag")
-    if etag is not None and known and etag in known:
+    if etag is not None and known and (etag in known or known.strip() == "*"):
         return Answer(304, {name: value for name, value in answer.headers.items() if name in _KEPT_BY_304})
     return answer
 
