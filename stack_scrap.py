@@ -78,7 +78,7 @@ def poll_due() -> None:
     try:
         sources = _sources_watch.refresh(storage, settings.sources_path)
         if sources is not None:
-            poller.describe_groups(sources)
+            poller.describe_groups()
     except ConfigError as error:  # said once; what the file named before goes on
         log.warning("%s", error)
     for claim in poller.claim_due():

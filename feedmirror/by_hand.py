@@ -74,7 +74,7 @@ def _refused(postponed: Postponed) -> Finished:
 def sources_of_file(storage: Storage, settings: Settings) -> list[Source]:
     """The sources that the sources file names, which is read before."""
     sources = SourcesWatch().refresh(storage, settings.sources_path) or ()
-    Poller(storage, settings).describe_groups(sources)
+    Poller(storage, settings).describe_groups()
     return list(sources)
 
 

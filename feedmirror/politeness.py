@@ -1,16 +1,17 @@
 """Politeness: which sources share one publisher's patience, how much of it there is, and the words for its end.
 
 A group is everything that a publisher would count as one visitor's requests: one host and port, or what the operator
-gives one name. Pure: what is counted, by whom and where, is not known here.
+gives one name. A source that has moved is asked elsewhere, and counts there: whoever asks, counts or shows takes it
+`as_asked`. Pure: what is counted, by whom and where, is not known here.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from feedmirror.models import Slot, Source
+from feedmirror.models import Slot, Source, WatchedSource
 
 MINUTE = timedelta(minutes=1)
 # A minute's requests all at once are a burst that publishers block for, so no ten seconds see more than their share.
@@ -25,6 +26,9 @@ RETRY_MAX_S = 3600.0
 RETRY_AFTER_MAX_S = 86_400.0
 # 429 without a Retry-After: most publishers count by the minute.
 RETRY_AFTER_UNSAID_S = 60.0
+
+# A publisher that calls a move permanent may have made a mistake that lasts an hour.
+_LOOKS_UNTIL_MOVED = 3
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -186,14 +190,28 @@ class GroupStanding:
     queued: int = 0
 
 
+def as_asked(watched: WatchedSource) -> Source:
+    """The source as it is asked: where it has moved to, if it has said so often enough.
+
+    That is a place of the publisher's choice: on another host or port nothing of a private source is private.
+    """
+    source, moved_to = watched.source, watched.looks.moved_to
+    if moved_to is None or watched.looks.moved_looks < _LOOKS_UNTIL_MOVED:
+        return source
+    return replace(source, url=moved_to, private=source.private and _host_of(moved_to) == _host_of(source.url))
+
+
 def group_of(source: Source) -> str:
     """The name of the group that a source belongs to: the one it gives, else the host and port of its URL.
 
     A given name is the same in capitals; it may be a host and port, to join those that give none.
     """
-    if source.group is not None:
-        return " ".join(source.group.split()).casefold()
-    parts = urlsplit(source.url)
+    return _host_of(source.url) if source.group is None else " ".join(source.group.split()).casefold()
+
+
+def _host_of(url: str) -> str:
+    """The host and port of an address."""
+    parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")
     port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from feedmirror.models import Source
+from feedmirror.models import Looks, Source, WatchedSource
 from feedmirror.politeness import (
     Demand,
     Granted,
     GroupLedger,
     GroupLimits,
+    as_asked,
     common_limits,
     demands,
     group_of,
@@ -62,6 +63,41 @@ def test_a_group_is_the_host_and_port_of_the_address(url: str, group: str) -> No
 )
 def test_a_group_that_is_given_counts_instead(given: str, group: str) -> None:
     assert group_of(source(group=given)) == group
+
+
+# -- where a source is asked that has moved
+
+
+@pytest.mark.parametrize(
+    ("looks", "group"), [(0, "a.example:443"), (2, "a.example:443"), (3, "b.example:443"), (9, "b.example:443")]
+)
+def test_a_source_is_asked_and_counted_where_it_has_moved_to_when_that_has_held(looks: int, group: str) -> None:
+    watched = moved(source("a"), "https://b.example/feed", looks=looks)
+    assert group_of(as_asked(watched)) == group
+    assert as_asked(watched).url == f"https://{group.removesuffix(':443')}/feed"
+
+
+def test_a_source_whose_group_is_given_stays_in_it_when_it_moves() -> None:
+    assert group_of(as_asked(moved(source(group="shared"), "https://b.example/feed"))) == "shared"
+
+
+@pytest.mark.parametrize(
+    ("to", "private"),
+    [
+        ("http://nas.example/new", True),
+        ("https://nas.example/feed", False),
+        ("http://nas.example:81/feed", False),
+        ("http://b.example/feed", False),
+    ],
+)
+def test_a_private_source_that_has_moved_to_another_host_is_anybodys(to: str, private: bool) -> None:
+    watched = moved(source(url="http://NAS.example:80/feed", private=True), to)
+    assert as_asked(watched).private is private
+    assert limits_of([as_asked(watched)], DEFAULTS) == (GroupLimits() if private else DEFAULTS)
+
+
+def moved(source: Source, to: str, *, looks: int = 3) -> WatchedSource:
+    return WatchedSource(source=source, looks=Looks(moved_to=to, moved_looks=looks))
 
 
 # -- its limits

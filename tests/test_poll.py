@@ -16,7 +16,18 @@ import feedmirror.poll.feed
 from feedmirror.config import Settings
 from feedmirror.errors import Failure
 from feedmirror.fetch.connections import connections_of_this_process
-from feedmirror.models import Finished, Hints, Item, Outcome, Remembered, Selection, Source, Validators, WatchedSource
+from feedmirror.models import (
+    Finished,
+    Hints,
+    Item,
+    Outcome,
+    Postponed,
+    Remembered,
+    Selection,
+    Source,
+    Validators,
+    WatchedSource,
+)
 from feedmirror.poll import Poller
 from feedmirror.storage import Storage
 from feedmirror.storage.sources import Claim
@@ -634,9 +645,71 @@ def test_limits_that_one_source_gives_hold_for_its_whole_group(mirror: Mirror) -
         for path, limit in (("/a", 1), ("/b", None), ("/c", None))
     ]
     mirror.storage.sources.synchronise(sources, [])
-    mirror.poller.describe_groups(sources)
+    mirror.poller.describe_groups()
     admitted, postponed = mirror.poller.begin(mirror.claim("/b", "/c"))
     assert (len(admitted), len(postponed)) == (1, 1)
+
+
+def test_a_source_that_has_moved_counts_with_the_others_of_its_new_host(mirror: Mirror) -> None:
+    mirror.watch("/old", url="https://old.example/feed", private=False)
+    told_of_a_move(mirror, "/old", "https://new.example/feed", times=2)
+    assert groups_asked(mirror, "/old") == ["old.example:443"]
+    told_of_a_move(mirror, "/old", "https://new.example/feed", times=3)
+    assert groups_asked(mirror, "/old") == ["new.example:443"]
+
+
+def test_a_private_source_that_has_moved_to_a_stranger_keeps_to_the_strangers_limits(mirror: Mirror) -> None:
+    mirror.watch("/old")
+    told_of_a_move(mirror, "/old", mirror.server.url("/new"), times=3)
+    assert groups_asked(mirror, "/old") == []
+    told_of_a_move(mirror, "/old", "https://new.example/feed", times=3)
+    assert groups_asked(mirror, "/old") == ["new.example:443"]
+
+
+def test_limits_of_a_host_hold_for_a_source_that_has_moved_there(mirror: Mirror) -> None:
+    sources = [
+        Source(id="strict", name="strict", url="https://new.example/a", in_flight=1),
+        Source(id="/old", name="mover", url="https://old.example/b"),
+    ]
+    mirror.storage.sources.synchronise(sources, [])
+    told_of_a_move(mirror, "/old", "https://new.example/b", times=3)
+    mirror.poller.describe_groups()
+    admitted, _ = mirror.poller.begin(mirror.claim("strict"))
+    waiting, (postponed,) = mirror.poller.begin(mirror.claim("/old"))
+    assert (len(admitted), waiting, postponed.why) == (1, [], "1 request in flight")
+
+
+def test_a_move_has_the_limits_told_anew_though_nobody_reads_the_sources_file(mirror: Mirror) -> None:
+    sources = [
+        Source(id=path, name=path, url=mirror.server.url(path), private=True, group="shared", in_flight=limit)
+        for path, limit in (("/a", 1), ("/b", None))
+    ]
+    mirror.storage.sources.synchronise(sources, [])
+    mirror.server.redirect("/b", "/new", status=301)
+    mirror.server.serve("/new", atom(entry("a")))
+    described = []
+    for _ in range(4):
+        mirror.poll_all(mirror.claim("/b"))
+        (standing,) = mirror.storage.ledger.standings(limit=10) or (None,)
+        described.append(standing is not None and standing.ledger.limits.in_flight == 1)
+    assert described == [False, False, True, True]
+
+
+def told_of_a_move(mirror: Mirror, path: str, to: str, *, times: int) -> None:
+    """Looks in a row that were told that the source has moved."""
+    for _ in range(times):
+        begun = mirror.storage.sources.begin(mirror.claim(path), lease_s=LEASE_S)
+        ends = [Finished(watched=watched, outcome=Outcome(moved_to=to), interval_s=30) for watched in begun]
+        mirror.storage.sources.finish(ends)
+
+
+def groups_asked(mirror: Mirror, *paths: str) -> list[str]:
+    """The groups that grant what these sources need; it is given back."""
+    admitted, _ = mirror.poller.begin(mirror.claim(*paths))
+    slots = [watched.slot for watched in admitted if watched.slot]
+    mirror.storage.groups.release(slots)
+    mirror.storage.sources.postpone(Postponed(watched=watched, by_s=0, why="") for watched in admitted)
+    return [slot.group for slot in slots]
 
 
 # -- seen for the first time

@@ -160,6 +160,16 @@ def test_each_thing_that_a_source_is_asked_for_is_in_the_json(client: Client, st
     assert "0.50 an hour" in page
 
 
+def test_the_group_of_a_source_that_has_moved_is_that_of_its_new_host(client: Client, storage: Storage) -> None:
+    storage.groups.admit({"new.example:443": Demand(1, LIMITS)}, lease_s=60)
+    for _ in range(3):
+        poll(storage, "so", Outcome(moved_to="https://new.example/feed"))
+    (shown,) = client.get("/api/sources?id=so").json()["sources"]
+    assert (shown["group"], shown["limits"]["in_flight"]) == ("new.example:443", 4)
+    assert shown["url"].startswith("https://stackoverflow.com/")
+    assert "Group new.example:443, 4 at once" in client.get("/sources").text
+
+
 def test_a_group_that_was_asked_for_nothing_yet_has_no_limits_to_show(client: Client) -> None:
     shown = {source["id"]: source for source in client.get("/api/sources").json()["sources"]}
     assert (shown["so"]["group"], shown["so"]["limits"]) == ("stackoverflow.com:443", None)

@@ -12,7 +12,7 @@ from feedmirror.by_hand import open_storage
 from feedmirror.config import Settings
 from feedmirror.errors import FeedmirrorError
 from feedmirror.models import WatchedSource
-from feedmirror.politeness import group_of
+from feedmirror.politeness import as_asked, group_of
 from feedmirror.web import times
 from feedmirror.web.counts import rate
 from feedmirror.web.sources import items_an_hour, kept
@@ -58,7 +58,7 @@ def _row(watched: WatchedSource, now: datetime) -> tuple[str, ...]:
         "" if an_hour is None else rate(an_hour),
         str(looks.windows_lost or ""),
         kept(source) or "all",
-        group_of(source),
+        group_of(as_asked(watched)),
         "; ".join(filter(None, (_error(watched, now), looks.why, *looks.notices))),
     )
 

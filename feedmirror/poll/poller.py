@@ -24,7 +24,7 @@ from feedmirror.config import Settings
 from feedmirror.crew import Crew
 from feedmirror.errors import Failure, FetchError, ParseError
 from feedmirror.models import Finished, Outcome, Postponed, Source, WatchedSource
-from feedmirror.politeness import Admission, GroupLimits, common_limits, demands, group_of, limits_of
+from feedmirror.politeness import Admission, GroupLimits, as_asked, common_limits, demands, group_of, limits_of
 from feedmirror.poll.kinds import KINDS
 from feedmirror.poll.visit import Visit, began_at
 from feedmirror.schedule import NextLook, next_look
@@ -59,20 +59,21 @@ class Poller:
     def begin(self, claim: Claim) -> tuple[list[WatchedSource], list[Postponed]]:
         """The sources of a claim that are ours to poll now, and those that their groups' limits make wait."""
         begun = self._storage.sources.begin(claim, lease_s=self._settings.lease_s)
-        limited = [watched for watched in begun if self._is_limited(watched.source)]
-        wanted = demands([watched.source for watched in limited], self._group_limits)
+        limited = [watched for watched in begun if self._is_limited(as_asked(watched))]
+        wanted = demands(map(as_asked, limited), self._group_limits)
         admissions = self._storage.groups.admit(wanted, lease_s=self._settings.lease_s)
         admitted, postponed = _shared_out(limited, admissions)
         self._storage.sources.postpone(postponed)
-        return [*(watched for watched in begun if not self._is_limited(watched.source)), *admitted], postponed
+        return [*(watched for watched in begun if not self._is_limited(as_asked(watched))), *admitted], postponed
 
     def _is_limited(self, source: Source) -> bool:
         """A private source that names neither a group nor a limit is its operator's own business."""
         return source.group is not None or limits_of([source], self._group_limits) != GroupLimits()
 
-    def describe_groups(self, sources: Iterable[Source]) -> None:
+    def describe_groups(self) -> None:
         """Let every worker know the limits that no source of a group could tell alone."""
-        self._storage.groups.describe(common_limits(sources, self._group_limits))
+        watched = [as_asked(watched) for watched in self._storage.sources.all() if watched.active]
+        self._storage.groups.describe(common_limits(watched, self._group_limits))
 
     def poll(self, watched: WatchedSource) -> Finished:
         """Look at one source, and decide when to look again. Raises PyMongoError if MongoDB was away."""
@@ -123,6 +124,8 @@ class Poller:
     def _finish(self, finished: Sequence[Finished]) -> None:
         self._storage.sources.finish(finished)
         self._storage.groups.release(poll.watched.slot for poll in finished if poll.watched.slot)
+        if any(map(_moves, finished)):
+            self.describe_groups()
 
     def _give_back(self, given: Sequence[WatchedSource]) -> None:
         self._storage.sources.postpone(Postponed(watched=watched, by_s=0, why="MongoDB was away") for watched in given)
@@ -159,7 +162,7 @@ def _shared_out(
     admitted: list[WatchedSource] = []
     postponed: list[Postponed] = []
     for watched in limited:
-        group = group_of(watched.source)
+        group = group_of(as_asked(watched))
         if slot := next(slots[group], None):
             admitted.append(replace(watched, slot=slot))
         else:
@@ -167,6 +170,14 @@ def _shared_out(
             by_s = admission.retry_in_s + next(turns[group]) * admission.apart_s
             postponed.append(Postponed(watched=watched, by_s=by_s, why=admission.why))
     return admitted, postponed
+
+
+def _moves(poll: Finished) -> bool:
+    """Whether the source is asked elsewhere from now on, where its limits and those of its group have to meet."""
+    looks, moved_to = poll.watched.looks, poll.outcome.moved_to
+    holds = moved_to is not None and moved_to == looks.moved_to
+    after = replace(poll.watched, looks=replace(looks, moved_looks=looks.moved_looks + 1 if holds else 0))
+    return as_asked(after) != as_asked(poll.watched)
 
 
 def _kind(error: FetchError, watched: WatchedSource) -> Failure:

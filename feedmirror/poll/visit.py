@@ -14,13 +14,11 @@ from feedmirror.config import Settings
 from feedmirror.errors import FetchError
 from feedmirror.fetch import Limits, fetch, same_origin
 from feedmirror.models import Document, Remembered, Slot, Source, WatchedSource
-from feedmirror.politeness import GroupLimits, demands
+from feedmirror.politeness import GroupLimits, as_asked, demands
 from feedmirror.storage import Storage
 
 log = logging.getLogger(__name__)
 
-# A publisher that calls a move permanent may have made a mistake that lasts an hour.
-_LOOKS_UNTIL_MOVED = 3
 # How a publisher says that it has had enough; 403 only means that where a 429 came before.
 _REFUSALS = (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 # Who is told to wait and not for how long does not ask again at once.
@@ -66,10 +64,9 @@ class Visit:
 
     def document(self, remembered: Remembered) -> Document:
         """The source's document, from where it has moved to if it has said so often enough. Raises FetchError."""
-        source, looks = self.source, self.watched.looks
-        moved_to = looks.moved_to if looks.moved_looks >= _LOOKS_UNTIL_MOVED else None
-        private = source.private and (moved_to is None or same_origin(moved_to, source.url))
-        url = moved_to or source.url
+        source, url = self.source, as_asked(self.watched).url
+        has_moved = url != source.url
+        private = source.private and (not has_moved or same_origin(url, source.url))
         began = time.monotonic()
         self._has_asked = True
         document = fetch(url, validators=remembered.validators, private=private, limits=self._limits)
@@ -79,7 +76,7 @@ class Visit:
         else:
             log.debug("%s: %d bytes of %s in %.0f ms", source.name, len(document.body), document.content_type, taken_ms)
         # the new address does not redirect any more, and is still where the source has moved to
-        return document if document.moved_to or moved_to is None else replace(document, moved_to=moved_to)
+        return replace(document, moved_to=url) if has_moved and not document.moved_to else document
 
     def further(self, url: str) -> Document | None:
         """Another document of the same publisher, as soon as its group has room; None if it has none in time.
@@ -97,7 +94,7 @@ class Visit:
         if not self._has_asked or self.watched.slot is None:
             return 0
         self._release()  # the request before is done
-        wanted = demands([self.source], self._group_limits)
+        wanted = demands([as_asked(self.watched)], self._group_limits)
         admission = self.storage.groups.admit(wanted, lease_s=self.settings.lease_s)[self.watched.slot.group]
         self._slots = admission.slots
         return 0 if admission.slots else max(admission.retry_in_s, _SHORTEST_WAIT_S)

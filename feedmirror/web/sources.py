@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from feedmirror.models import Place, Source, SourceCounts, WatchedSource
-from feedmirror.politeness import GroupLimits, group_of
+from feedmirror.politeness import GroupLimits, as_asked, group_of
 from feedmirror.web import places, times, unavailable
 from feedmirror.web.answer import Answer, json_answer, json_error, json_unavailable
 from feedmirror.web.counts import counted
@@ -92,7 +92,7 @@ class Listing:
 def listing(query: SourcesQuery, storage: "Storage") -> Listing:
     """Look up the part that is asked for."""
     page = storage.watchlist.page(query.filter, after=query.after, limit=query.limit)
-    groups = [group_of(watched.source) for watched in page.sources]
+    groups = [group_of(as_asked(watched)) for watched in page.sources]
     standings = storage.ledger.standings_of(set(groups))
     return Listing(
         rows=tuple(
