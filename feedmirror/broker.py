@@ -50,7 +50,10 @@ class Waker:
     def wake(self, job_id: str) -> None:
         """Have somebody do this job soon; returns at once, and never fails."""
         with self._lock:
-            if self._thread is None or not self._thread.is_alive():  # none survives a fork
+            if self._thread is None or not self._thread.is_alive():
+                # None survives a fork. What its queue holds is the parent's to send, and the next message would be
+                # told to the thread that is gone.
+                self._waiting = queue.Queue(_MOST_WAITING)
                 self._thread = threading.Thread(target=self._send_all, name="wake workers", daemon=True)
                 self._thread.start()
         try:
@@ -73,6 +76,7 @@ class Waker:
 
 
 def _impatient(settings: dict[str, Any]) -> dict[str, Any]:
-    waits = {"socket_connect_timeout": _TIMEOUT_S, "selection_timeout_s": _TIMEOUT_S}  # Redis', and MongoDB's
+    redis = {"socket_connect_timeout": _TIMEOUT_S, "socket_timeout": _TIMEOUT_S}
+    waits = {**redis, "selection_timeout_s": _TIMEOUT_S}  # MongoDB's
     options = {**waits, **settings.get("broker_transport_options", {})}
     return {**settings, "broker_transport_options": options, "broker_connection_timeout": _TIMEOUT_S}
