@@ -106,7 +106,7 @@ class Granted(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupLedger:
-    """How a group stands at the moment `as_of`. `recent` are the requests granted within the last minute, oldest first.
+    """How a group stands at the moment `as_of`. `recent` are the requests counted within the last minute, oldest first.
 
     `blocked_until` None: nobody has asked the group to wait. `queue_until` is when those that were sent away will all
     have come back, None if nobody was.
@@ -191,14 +191,24 @@ class GroupStanding:
 
 
 def as_asked(watched: WatchedSource) -> Source:
-    """The source as it is asked: where it has moved to, if it has said so often enough.
-
-    That is a place of the publisher's choice: on another host or port nothing of a private source is private.
-    """
+    """The source as it is asked: where it has moved to, if it has said so often enough."""
     source, moved_to = watched.source, watched.looks.moved_to
     if moved_to is None or watched.looks.moved_looks < _LOOKS_UNTIL_MOVED:
         return source
-    return replace(source, url=moved_to, private=source.private and _host_of(moved_to) == _host_of(source.url))
+    return led_to(source, moved_to)
+
+
+def led_to(source: Source, url: str) -> Source:
+    """The source as it is asked at an address of its publisher's choice.
+
+    On another host or port nothing of a private source is private.
+    """
+    return replace(source, url=url, private=source.private and _host_of(url) == _host_of(source.url))
+
+
+def is_limited(source: Source, defaults: GroupLimits) -> bool:
+    """Whether it counts. A private source that names neither a group nor a limit is its operator's own business."""
+    return source.group is not None or limits_of([source], defaults) != GroupLimits()
 
 
 def group_of(source: Source) -> str:

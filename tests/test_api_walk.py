@@ -577,6 +577,15 @@ def test_the_limits_of_its_group_hold_for_every_page(mirror: Mirror, api: Api) -
     assert 1 < outcome.goes_on_in_s <= 60
 
 
+def test_a_redirect_counts_as_a_request_of_its_own(mirror: Mirror, api: Api) -> None:
+    api.rows = [row(1)]
+    api.instead[1] = Reply(status=302, headers={"Location": api.url})
+    mirror.watch(api.url, per_minute=60)
+    assert mirror.run().error is None
+    (standing,) = mirror.storage.ledger.standings(limit=10)
+    assert standing.ledger.used_minute == 2
+
+
 def test_headers_come_from_the_environment_and_are_not_kept(
     mirror: Mirror, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

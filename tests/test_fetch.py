@@ -597,6 +597,15 @@ def test_a_redirect_is_followed_and_known_as_a_move_if_each_step_is_one(
     assert again.moved_to == document.moved_to
 
 
+def test_whoever_counts_is_told_of_each_further_request_before_it_is_made(server: FeedServer) -> None:
+    told: list[tuple[str, int]] = []
+    server.redirect("/", "/next")
+    server.redirect("/next", "/feed")
+    server.serve("/feed", FEED)
+    fetch(server.url(), private=True, onward=lambda url: told.append((url, len(server.requests))))
+    assert told == [(server.url("/next"), 1), (server.url("/feed"), 2)]
+
+
 def test_five_redirects_are_followed_and_a_sixth_is_not(server: FeedServer) -> None:
     for step in range(6):
         server.redirect(f"/{step}", f"/{step + 1}")

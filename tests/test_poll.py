@@ -28,6 +28,7 @@ from feedmirror.models import (
     Validators,
     WatchedSource,
 )
+from feedmirror.politeness import Demand, GroupLimits
 from feedmirror.poll import Poller
 from feedmirror.storage import Storage
 from feedmirror.storage.sources import Claim
@@ -693,6 +694,55 @@ def test_a_move_has_the_limits_told_anew_though_nobody_reads_the_sources_file(mi
         (standing,) = mirror.storage.ledger.standings(limit=10) or (None,)
         described.append(standing is not None and standing.ledger.limits.in_flight == 1)
     assert described == [False, False, True, True]
+
+
+def test_each_step_of_a_redirect_counts_as_a_request_and_is_not_refused(mirror: Mirror) -> None:
+    """To refuse it would lose the request before it as well, and so would the next look."""
+    mirror.server.redirect("/feed", "/next")
+    mirror.server.redirect("/next", "/there")
+    mirror.server.serve("/there", atom(entry("a")))
+    mirror.watch("/feed", per_minute=1)
+    assert mirror.poll().ok
+    (standing,) = mirror.storage.ledger.standings(limit=10)
+    assert (standing.ledger.used_minute, standing.ledger.used_day, standing.ledger.used_month) == (3, 3, 3)
+    assert mirror.poller.begin(mirror.claim("/feed"))[0] == []
+
+
+def test_a_step_to_another_host_counts_there_unless_the_group_is_given(mirror: Mirror) -> None:
+    mirror.server.redirect("/feed", f"http://localhost:{mirror.server.port}/")
+    has_a_group(mirror, f"localhost:{mirror.server.port}")
+    counted = []
+    for group in (None, "shared"):
+        mirror.watch("/feed", per_minute=60, group=group)
+        assert mirror.poll().failure is Failure.FORBIDDEN_ADDRESS  # a guard's affair, and it comes later
+        counted.append({one.ledger.name: one.ledger.used_minute for one in mirror.storage.ledger.standings(limit=10)})
+    own, other = f"127.0.0.1:{mirror.server.port}", f"localhost:{mirror.server.port}"
+    assert counted == [{own: 1, other: 1}, {own: 1, other: 1, "shared": 2}]
+
+
+def test_a_private_source_without_limits_is_counted_only_where_it_is_led_to_strangers(mirror: Mirror) -> None:
+    own, other = f"127.0.0.1:{mirror.server.port}", f"localhost:{mirror.server.port}"
+    mirror.server.redirect("/feed", "/own")
+    mirror.server.redirect("/own", f"http://{other}/")
+    has_a_group(mirror, own, other)
+    mirror.poll()
+    standings = mirror.storage.ledger.standings(limit=10)
+    assert {one.ledger.name: one.ledger.used_minute for one in standings} == {own: 0, other: 1}
+
+
+def test_steps_on_the_way_to_older_pages_count_as_well(mirror: Mirror) -> None:
+    mirror.server.serve("/feed", paged("/2", entry("a")))
+    mirror.server.redirect("/2", "/two")
+    mirror.server.serve("/two", atom(entry("b")))
+    mirror.watch("/feed", per_minute=60)
+    assert len(mirror.poll().new) == 2
+    (standing,) = mirror.storage.ledger.standings(limit=10)
+    assert standing.ledger.used_minute == 3
+
+
+def has_a_group(mirror: Mirror, *names: str) -> None:
+    """Somebody asked these groups for something, and was granted nothing."""
+    mirror.storage.groups.admit({name: Demand(1, GroupLimits(per_day=0)) for name in names}, lease_s=LEASE_S)
 
 
 def told_of_a_move(mirror: Mirror, path: str, to: str, *, times: int) -> None:

@@ -123,6 +123,27 @@ def test_groups_of_a_batch_are_counted_each_for_itself(groups: Groups) -> None:
     assert groups.admit({}, lease_s=LONG_S) == {}
 
 
+def test_what_is_counted_without_being_asked_for_takes_the_room_of_what_is_asked_for(groups: Groups) -> None:
+    limits = GroupLimits(per_minute=18, per_day=10)  # three in ten seconds
+    admit(groups, 1, limits)
+    groups.count(G)
+    assert admit(groups, 9, limits).granted == 1
+    groups.count(G)
+    ledger = find(groups)
+    assert (ledger.used_minute, ledger.used_day, ledger.used_month, ledger.in_flight) == (4, 4, 4, 2)
+    refused = admit(groups, 1, limits)
+    assert (refused.granted, refused.why) == (0, "3 in 10 seconds are used up")
+    for _ in range(9):
+        groups.count(G)
+    assert find(groups).used_day == 13
+    assert admit(groups, 1, GroupLimits(per_day=10)).granted == 0
+
+
+def test_a_group_that_nobody_asked_is_not_made_by_counting(groups: Groups) -> None:
+    groups.count("stranger.example:443")
+    assert groups.ledger() == []
+
+
 def test_a_group_without_limits_grants_everything_and_is_seen_all_the_same(groups: Groups) -> None:
     assert admit(groups, 200, NONE).granted == 200
     assert admit(groups, 200, NONE).granted == 200
@@ -578,6 +599,7 @@ def test_every_query_has_an_index(groups: Groups, database: Any) -> None:
         lambda: groups.release(admit(groups, 1, NONE).slots),
         lambda: refused(groups, "a", 429),
         lambda: refused(groups, "a", 500),
+        lambda: groups.count(G),
         groups.ledger,
     ]
     database.command("profile", 2)

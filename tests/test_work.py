@@ -513,6 +513,14 @@ def test_series_keep_to_the_limits_of_their_group_together(work: Work, quandl: Q
     assert {job.tries for job in waiting} == {0}
 
 
+def test_a_redirect_counts_as_a_request_of_its_own(work: Work, quandl: Quandl) -> None:
+    quandl.have("WIKI/A")
+    quandl.say("WIKI/A", Reply(status=302, headers={"Location": quandl.path("WIKI/A")}))
+    assert work.do(work.request("WIKI/A")).state is JobState.SUCCESS
+    (standing,) = work.storage.ledger.standings(limit=10)
+    assert (standing.ledger.used_minute, standing.ledger.in_flight) == (2, 0)
+
+
 def test_only_so_many_are_under_way_at_once_even_beyond_a_lease(work: Work, quandl: Quandl) -> None:
     names = ["WIKI/A", "WIKI/B"]
     quandl.have(*names)

@@ -11,7 +11,7 @@ publisher can do wrong comes out as a FetchError; any other exception is a bug.
 All of it runs within one Budget (limits.py), which every single read from the socket asks for its time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 
@@ -51,18 +51,20 @@ def fetch(
     private: bool = False,
     limits: Limits = _DEFAULT_LIMITS,
     connections: Connections | None = None,
+    onward: Callable[[str], None] = lambda _: None,
 ) -> Document:
     """Get the document at `url`, or learn that it has not changed since `validators` were handed out.
 
     `headers` are the operator's own, for this scheme, host and port: a redirect to another goes without them.
     `private`: the URL is the operator's own and may lead to private addresses. Where it redirects to may not,
-    unless that is the same scheme, host and port. `connections`: a pool other than that of this process.
+    unless that is the same scheme, host and port. `connections`: a pool other than that of this process. `onward` is
+    told where each redirect leads, before that is asked; what it raises ends the fetch.
     Raises FetchError, and nothing else; one of a 4xx has the beginning of its body.
     """
     first = Hop.first(url, private=private)
     ours = {"Accept": ACCEPT, "Accept-Encoding": ACCEPT_ENCODING, **_conditions(validators)}
     with within(Budget(limits)):
-        hop, response = _follow(first, ours, headers, limits, connections or connections_of_this_process())
+        hop, response = _follow(first, ours, headers, limits, connections or connections_of_this_process(), onward)
         with closing(response):
             return _document(hop, response, validators, limits)
 
@@ -73,10 +75,17 @@ def _conditions(validators: Validators) -> dict[str, str]:
 
 
 def _follow(
-    hop: Hop, ours: Mapping[str, str], at_home: Mapping[str, str], limits: Limits, connections: Connections
+    hop: Hop,
+    ours: Mapping[str, str],
+    at_home: Mapping[str, str],
+    limits: Limits,
+    connections: Connections,
+    onward: Callable[[str], None],
 ) -> tuple[Hop, requests.Response]:
     """Get the first answer that leads no further. The validators go along on each hop: the last one's are ours."""
-    for _ in range(limits.redirects + 1):
+    for step in range(limits.redirects + 1):
+        if step:
+            onward(hop.url)
         response = _answer(hop, {**ours, **at_home} if hop.at_home else ours, connections)
         if response.status_code not in _REDIRECTS:
             return hop, response

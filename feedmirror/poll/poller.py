@@ -23,8 +23,8 @@ from pymongo.errors import PyMongoError
 from feedmirror.config import Settings
 from feedmirror.crew import Crew
 from feedmirror.errors import Failure, FetchError, ParseError
-from feedmirror.models import Finished, Outcome, Postponed, Source, WatchedSource
-from feedmirror.politeness import Admission, GroupLimits, as_asked, common_limits, demands, group_of, limits_of
+from feedmirror.models import Finished, Outcome, Postponed, WatchedSource
+from feedmirror.politeness import Admission, GroupLimits, as_asked, common_limits, demands, group_of, is_limited
 from feedmirror.poll.kinds import KINDS
 from feedmirror.poll.visit import Visit, began_at
 from feedmirror.schedule import NextLook, next_look
@@ -59,16 +59,13 @@ class Poller:
     def begin(self, claim: Claim) -> tuple[list[WatchedSource], list[Postponed]]:
         """The sources of a claim that are ours to poll now, and those that their groups' limits make wait."""
         begun = self._storage.sources.begin(claim, lease_s=self._settings.lease_s)
-        limited = [watched for watched in begun if self._is_limited(as_asked(watched))]
+        limited = [watched for watched in begun if is_limited(as_asked(watched), self._group_limits)]
         wanted = demands(map(as_asked, limited), self._group_limits)
         admissions = self._storage.groups.admit(wanted, lease_s=self._settings.lease_s)
         admitted, postponed = _shared_out(limited, admissions)
         self._storage.sources.postpone(postponed)
-        return [*(watched for watched in begun if not self._is_limited(as_asked(watched))), *admitted], postponed
-
-    def _is_limited(self, source: Source) -> bool:
-        """A private source that names neither a group nor a limit is its operator's own business."""
-        return source.group is not None or limits_of([source], self._group_limits) != GroupLimits()
+        unlimited = (watched for watched in begun if not is_limited(as_asked(watched), self._group_limits))
+        return [*unlimited, *admitted], postponed
 
     def describe_groups(self) -> None:
         """Let every worker know the limits that no source of a group could tell alone."""

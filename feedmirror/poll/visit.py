@@ -14,7 +14,7 @@ from feedmirror.config import Settings
 from feedmirror.errors import FetchError
 from feedmirror.fetch import Limits, fetch, same_origin
 from feedmirror.models import Document, Remembered, Slot, Source, WatchedSource
-from feedmirror.politeness import GroupLimits, as_asked, demands
+from feedmirror.politeness import GroupLimits, as_asked, demands, group_of, is_limited, led_to
 from feedmirror.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,9 @@ class Visit:
         private = source.private and (not has_moved or same_origin(url, source.url))
         began = time.monotonic()
         self._has_asked = True
-        document = fetch(url, validators=remembered.validators, private=private, limits=self._limits)
+        document = fetch(
+            url, validators=remembered.validators, private=private, limits=self._limits, onward=self._count
+        )
         taken_ms = 1000 * (time.monotonic() - began)
         if document.body is None:
             log.debug("%s: 304 in %.0f ms", source.name, taken_ms)
@@ -105,7 +107,11 @@ class Visit:
         own = same_origin(url, self.source.url)
         try:
             return fetch(
-                url, headers=headers or {} if own else {}, private=self.source.private and own, limits=self._limits
+                url,
+                headers=headers or {} if own else {},
+                private=self.source.private and own,
+                limits=self._limits,
+                onward=self._count,
             )
         finally:
             self._release()
@@ -121,6 +127,16 @@ class Visit:
     def now(self) -> datetime:
         """The time by the server's clock, as far as it is known here."""
         return self.began_at + timedelta(seconds=self.taken_s)
+
+    def _count(self, url: str) -> None:
+        """Count the next step of a redirect, where it leads to.
+
+        It is not refused: the request before it would have been in vain. In a group that grants one every ten seconds
+        the next look would take that for its own first request again, and never come to its end.
+        """
+        asked = led_to(self.source, url)
+        if is_limited(asked, self._group_limits):
+            self.storage.groups.count(group_of(asked))
 
     def _release(self) -> None:
         slots, self._slots = self._slots, ()

@@ -1,7 +1,7 @@
 """A politeness group as a document: how it is counted in the server, and how it becomes a model again.
 
     slots    one for each request in flight: {id, until, for_ms}
-    recent   what was granted within the last minute, oldest first: {at, n}
+    recent   what was granted or counted within the last minute, oldest first: {at, n}
     day      the calendar's window, as `month` is: {start, used}
     heard    who was asked to wait within the last minute, and for how long: {source, at, for_ms}
     counted  whether the last refusal counted as being asked to wait; `refused_at` is the last 429
@@ -59,6 +59,16 @@ def admit(wanted: Mapping[str, Demand], *, ticket: str, lease_ms: int) -> list[D
     demanded = [{"count": one.count, "limits": limits_document(one.limits), **common} for one in wanted.values()]
     place = {"$indexOfArray": [{"$literal": list(wanted)}, "$_id"]}
     return [{"$set": {"asked": {"$arrayElemAt": [{"$literal": demanded}, place]}}}, *_ADMIT]
+
+
+def count() -> list[Document]:
+    """Count a request that nobody asked for: it takes its room, whether the limits leave any or not."""
+    return [
+        {"$set": {"now": _NOW}},
+        {"$set": {**_SETTLED, "granted": {"$literal": 1}}},
+        {"$set": {**_COUNTED, **_ACTIVE}},
+        {"$unset": ["now", "granted"]},
+    ]
 
 
 def hear(source_id: str, *, status: int, wait_ms: int, counts: bool) -> list[Document]:
@@ -295,13 +305,13 @@ def _queue() -> Expression:
     return {"$min": [longest, {"$add": [{"$max": ["$queue_at", begin]}, {"$multiply": [denied, apart]}]}]}
 
 
-_GRANT: Document = {
-    "slots": {"$concatArrays": ["$slots", _SLOTS]},
+_COUNTED: Document = {
     "recent": _appended(),
     "day.used": {"$add": ["$day.used", "$granted"]},
     "month.used": {"$add": ["$month.used", "$granted"]},
-    "queue_at": _queue(),
 }
+
+_GRANT: Document = {"slots": {"$concatArrays": ["$slots", _SLOTS]}, **_COUNTED, "queue_at": _queue()}
 
 _ADMIT: list[Document] = [
     {"$set": {"now": _NOW, "limits": {"$ifNull": ["$common", "$asked.limits"]}}},

@@ -2,6 +2,7 @@
 
     admit       before a batch of requests: slots for as many as the limits leave      2 round trips
     release     a request is done: its slot is free                                    1
+    count       a redirect leads on: one request more, which nobody has asked for      1
     throttled   a source was refused: what holds for its group now                     1
 
 One document a group, decided on and written in one atomic update, at the server's time (`$$NOW`).
@@ -13,11 +14,12 @@ up to five seconds):
     in any 60 seconds at most `per_minute` requests are granted, and in any 10 at most a sixth of that, rounded up
     in any UTC day and month at most `per_day` and `per_month`
 
-It is a promise on grants: who holds one makes its request at once, and has none under way after the lease. Grants
-within the same quarter of a second are counted from the last of them, so a minute's room comes back up to a quarter
-of a second late, never early. Where two calls know of different limits and none are described, each keeps its own. A
-server that dies may forget the grants of its last moments (the disk is not waited for). A clock that jumps ahead ends
-what it jumps over; one that jumps back makes nothing last longer from then on than it was meant to.
+It is a promise on grants: who holds one makes its request at once, and has none under way after the lease. What is only
+counted (`count`) is not refused; it leaves less to be granted. Grants within the same quarter of a second are counted
+from the last of them, so a minute's room comes back up to a quarter of a second late, never early. Where two calls know
+of different limits and none are described, each keeps its own. A server that dies may forget the grants of its last
+moments (the disk is not waited for). A clock that jumps ahead ends what it jumps over; one that jumps back makes
+nothing last longer from then on than it was meant to.
 """
 
 import secrets
@@ -46,6 +48,7 @@ from feedmirror.storage.group_document import (
     Document,
     admit,
     apart_s,
+    count,
     hear,
     ledger_of,
     limits_document,
@@ -120,6 +123,13 @@ class Groups:
         if given:
             groups, ids = {slot.group for slot in given}, [slot.id for slot in given]
             self._groups.update_many({"_id": {"$in": list(groups)}}, {"$pull": {"slots": {"id": {"$in": ids}}}})
+
+    def count(self, group: str) -> None:
+        """Count one request that is made whatever the limits say, in a group that somebody has asked. One round trip.
+
+        Others have nothing that it could be taken from, and strangers' redirects may name any number of hosts.
+        """
+        self._groups.update_one({"_id": group}, count())
 
     def throttled(self, group: str, source_id: str, *, retry_after_s: float | None, status: int) -> Throttling:
         """Note that a source was refused with this status, and tell what holds for its group now.

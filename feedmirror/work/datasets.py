@@ -15,7 +15,7 @@ from feedmirror.config import Settings
 from feedmirror.errors import Failure, FetchError, ParseError
 from feedmirror.fetch import Limits, fetch
 from feedmirror.models import Document, Series, SeriesStatus, Source
-from feedmirror.politeness import GroupLimits, demands, group_of
+from feedmirror.politeness import GroupLimits, demands, group_of, led_to
 from feedmirror.poll.api.patience import reason_given, understood
 from feedmirror.work.dataset_answer import read
 from feedmirror.work.task import Failed, Later, Result, Task
@@ -79,6 +79,7 @@ def _fetched(task: Task, series: Series) -> Document:
                 read_s=settings.datasets_deadline_s,
                 body_bytes=settings.datasets_max_bytes,
             ),
+            onward=lambda url: storage.groups.count(group_of(led_to(source, url))),
         )
     except FetchError as error:
         if error.status in (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
