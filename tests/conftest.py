@@ -1,8 +1,7 @@
 """What the whole suite shares: one real MongoDB, a database of its own for each test."""
 
 import os
-import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +17,7 @@ from feedmirror.storage import Storage
 from tests.apis import api, api_server, mirror
 from tests.brokers import broker, brokers
 from tests.browser import browser, page
+from tests.databases import Databases
 
 __all__ = ["api", "api_server", "broker", "brokers", "browser", "mirror", "page"]
 
@@ -39,20 +39,17 @@ def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def drop(mongodb_uri: str) -> Iterator[Callable[[str], object]]:
-    """Drops a database, by its name, while the next test is at work: MongoDB takes a tenth of a second for it."""
-    with closing(Connection(mongodb_uri.replace("/?", "/test?"), timeout_s=20)) as connection:
-        client = connection.database().client
-        with ThreadPoolExecutor(1) as behind:
-            yield lambda name: behind.submit(client.drop_database, name)
+def databases(mongodb_uri: str) -> Iterator[Databases]:
+    connection = Connection(mongodb_uri.replace("/?", "/test?"), timeout_s=20)
+    with closing(connection), ThreadPoolExecutor(1) as behind:
+        yield Databases(connection.database().client, behind)
 
 
 @pytest.fixture
-def database_uri(mongodb_uri: str, drop: Callable[[str], object]) -> Iterator[str]:
-    """The address of a database that nobody else has, dropped afterwards."""
-    name = f"test_{secrets.token_hex(6)}"
-    yield mongodb_uri.replace("/?", f"/{name}?")
-    drop(name)
+def database_uri(request: pytest.FixtureRequest, mongodb_uri: str, databases: Databases) -> Iterator[str]:
+    """The address of a database that nobody else has; there is nothing in it, unless `storage` is asked for as well."""
+    with databases.prepared() if "storage" in request.fixturenames else databases.new() as name:
+        yield mongodb_uri.replace("/?", f"/{name}?")
 
 
 @pytest.fixture
