@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 from feedmirror.mongod import Mongod
 from tests.atom import atom
 from tests.feed_server import FeedServer
-from tests.processes import PYTHON, ROOT, SCRIPTS, Running, environment, free_port
+from tests.processes import PYTHON, ROOT, SCRIPTS, Running, environment, free_port, kill
 from tests.waiting import wait_until
 
 HOSTILE = '<script>alert(1)</script> & "quotes"'
@@ -51,7 +51,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     with ExitStack() as stack:
 
         def start(name: str, command: list[str], env: dict[str, str]) -> Running:
-            return stack.enter_context(Running(command, tmp_path / f"{name}.log", env))
+            program = stack.enter_context(Running(command, tmp_path / f"{name}.log", env))
+            if command[0] != "make":  # `make` ends what it has started; how the others end takes seconds
+                stack.callback(kill, program)
+            return program
 
         yield start
 
