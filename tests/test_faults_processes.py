@@ -194,4 +194,5 @@ def test_a_broker_that_is_away_and_back_is_polled_by_again_and_nothing_twice_wit
     own_mongod()
     assert_each_once(storage, feed)
     assert len(feed.asked_at) > asked
-    assert min(later - earlier for earlier, later in pairwise(feed.asked_at)) > EVERY_S - 0.5
+    # a look may begin half a second sooner than that, if the one before was late; and be seen here half a second late
+    assert min(later - earlier for earlier, later in pairwise(feed.asked_at)) > EVERY_S - 1

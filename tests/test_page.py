@@ -214,6 +214,7 @@ def test_rows_of_the_server_and_of_the_script_are_the_same(page: Page, fake: Fak
     be_live(page)
     fake.items.add(*everything_that_a_row_can_be())
     expect(page.locator(".row")).to_have_count(10)
+    expect(page.locator(".row .source").first).to_have_text("Stack Overflow")  # whose name it asks for
     by_script = markup(page)
     page.reload()
     be_live(page)

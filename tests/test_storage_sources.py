@@ -391,10 +391,11 @@ def test_a_source_is_due_again_its_interval_after_the_poll_began(sources: Source
     assert claimed(sources) == set()
 
 
-def late(sources: Sources, database: Database[dict[str, Any]], source_id: str, by: timedelta) -> datetime:
-    """Let a source have been due so long before now; gives when."""
-    due_at = (datetime.now(UTC) - by).replace(microsecond=0)
-    database["sources"].update_one({"_id": source_id}, {"$set": {"due_at": due_at}})
+def let_be_due(sources: Sources, database: Database[dict[str, Any]], source_id: str, ago: timedelta) -> datetime:
+    """Let a source have been due so long before now; gives when, as it is stored."""
+    database["sources"].update_one({"_id": source_id}, {"$set": {"due_at": datetime.now(UTC) - ago}})
+    due_at = find(sources, source_id).looks.next_at
+    assert due_at is not None
     return due_at
 
 
@@ -405,24 +406,26 @@ def next_after(sources: Sources, claim: Claim, *, interval_s: float) -> WatchedS
     return find(sources, watched.source.id)
 
 
-def test_a_source_that_keeps_an_interval_is_due_that_long_after_it_was_due(
-    sources: Sources, database: Database[dict[str, Any]]
-) -> None:
-    """However long it takes to find out that it is, which else would be added to each interval."""
-    watch(sources, "a")
-    due_at = late(sources, database, "a", timedelta(seconds=1))
-    looks = next_after(sources, sources.claim_due(limit=1, lease_s=LONG_S), interval_s=30).looks
-    assert looks.next_at == due_at + timedelta(seconds=30)
-
-
-def test_a_source_that_was_late_is_not_looked_at_sooner_for_that(
+def test_what_it_takes_to_find_out_that_a_source_is_due_is_not_added_to_its_interval(
     sources: Sources, database: Database[dict[str, Any]]
 ) -> None:
     watch(sources, "a")
-    late(sources, database, "a", timedelta(seconds=20))
+    due_at = let_be_due(sources, database, "a", timedelta(seconds=0.1))
     looks = next_after(sources, sources.claim_due(limit=1, lease_s=LONG_S), interval_s=30).looks
     assert looks.last_at is not None
-    assert looks.next_at == looks.last_at + timedelta(seconds=30)
+    assert looks.last_at - due_at >= timedelta(seconds=0.1)
+    late_by = min(looks.last_at - due_at, timedelta(seconds=0.5))
+    assert looks.next_at == looks.last_at - late_by + timedelta(seconds=30)
+
+
+def test_a_source_that_was_late_is_looked_at_half_a_second_sooner_for_that_and_no_more(
+    sources: Sources, database: Database[dict[str, Any]]
+) -> None:
+    watch(sources, "a")
+    let_be_due(sources, database, "a", timedelta(seconds=20))
+    looks = next_after(sources, sources.claim_due(limit=1, lease_s=LONG_S), interval_s=30).looks
+    assert looks.last_at is not None
+    assert looks.next_at == looks.last_at + timedelta(seconds=29.5)
 
 
 def test_a_source_that_is_looked_at_by_hand_is_due_its_interval_after_that(
@@ -433,7 +436,7 @@ def test_a_source_that_is_looked_at_by_hand_is_due_its_interval_after_that(
     looks = next_after(sources, sources.claim_now(["a"], lease_s=LONG_S), interval_s=30).looks
     assert looks.last_at is not None
     assert looks.next_at is not None
-    assert timedelta(seconds=28) <= looks.next_at - looks.last_at <= timedelta(seconds=30)
+    assert timedelta(seconds=29.5) <= looks.next_at - looks.last_at <= timedelta(seconds=30)
 
 
 def test_a_poll_that_took_longer_than_the_interval_is_due_at_once_and_not_before_it_ended(sources: Sources) -> None:

@@ -281,9 +281,9 @@ class WatchedSource:
 class Finished:
     """A poll that is over: how it went, and when to look again: `interval_s` after it began, and `why` then.
 
-    `from_due`: after it was due instead, where it began no more than a moment later; without that each look would be
-    later than the one before by as long as it takes to find out that it is due. `items_per_day` is the new running
-    mean, None where nothing can be said. `window_lost`: it shared no entry with the look before.
+    `from_due`: counted from when it was due, or from a moment before it began if that is later; without that each look
+    would be later than the one before by as long as it takes to find out that it is due. `items_per_day` is the new
+    running mean, None where nothing can be said. `window_lost`: it shared no entry with the look before.
     """
 
     watched: WatchedSource

@@ -24,8 +24,9 @@ from feedmirror.storage.server_clock import MoveBack, ServerClock
 _Document = dict[str, Any]
 
 _FILE = "sources file"
-# Beat looks once a second, and a message takes a moment: who began by then was not kept waiting by anything else.
-_MOMENT_MS = 2_000
+# Between finding that a source is due and beginning to poll it lies a message. What that takes must not be added to
+# each interval, which would make every look a second later. More is not made up for, lest two looks come too close.
+_MOMENT_MS = 500
 # What lies in the past for every clock: due at once.
 _AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -167,7 +168,7 @@ def _postponing(postponed: Postponed) -> UpdateOne:
 def _ending(poll: Finished) -> UpdateOne:
     # the clock may have been set back since the poll began
     began_at: _Document = {"$min": ["$looks.last_at", "$$NOW"]}
-    since = _in_time(began_at) if poll.from_due else began_at
+    since = _due_or_began(began_at) if poll.from_due else began_at
     change = {
         "due_at": {"$max": ["$$NOW", {"$add": [since, int(poll.interval_s * 1000)]}]},
         "lease": None,
@@ -180,11 +181,9 @@ def _ending(poll: Finished) -> UpdateOne:
     return UpdateOne(_mine(poll.watched), [{"$set": change}])
 
 
-def _in_time(began_at: _Document) -> _Document:
-    """When a poll was due, or when it began if it was late, or if the clock was set back since it was claimed."""
-    late_ms = {"$subtract": [began_at, "$was_due_at"]}
-    is_in_time = {"$and": [{"$gte": [late_ms, 0]}, {"$lte": [late_ms, _MOMENT_MS]}]}
-    return {"$cond": [is_in_time, "$was_due_at", began_at]}
+def _due_or_began(began_at: _Document) -> _Document:
+    """When a poll was due, or a moment before it began if that is later. The clock may have been set back since."""
+    return {"$min": [began_at, {"$max": ["$was_due_at", {"$subtract": [began_at, _MOMENT_MS]}]}]}
 
 
 # The fields of an update pipeline; what is not named keeps its value.
