@@ -103,7 +103,7 @@ def memory(address: str) -> None:
 def reading(address: str) -> None:
     """How long readers wait for some of many rows, as the last walk left them."""
     from feedmirror.storage import Storage
-    from feedmirror.storage.tables import row_id
+    from feedmirror.storage.row_document import row_id
     from feedmirror.table import TableOrder
 
     connection = Connection(os.environ["MONGODB_URI"], timeout_s=60)

@@ -10,7 +10,6 @@ find it running and empty.
 """
 
 import os
-import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -25,19 +24,12 @@ from pymongo.collection import Collection
 
 from feedmirror.mongod import Mongod
 from tests.processes import Running, free_port, kill
+from tests.programs import executable
 from tests.waiting import wait_until
 
 _QUEUE = "celery"
 # The script itself: Debian's `rabbitmq-server` on the PATH changes to a user of its own, and to that one's directories.
 _RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-
-
-def executable(name: str) -> str:
-    """Where a program is; skips the test if the machine has none."""
-    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/local/sbin:/usr/sbin:/sbin")
-    if found is None:
-        pytest.skip(f"there is no {name} on this machine")
-    return found
 
 
 def listens(port: int) -> bool:
@@ -133,8 +125,7 @@ class RabbitMQ:
     def __init__(self, directory: Path):
         directory.mkdir()
         self._directory = directory
-        if not _RABBITMQ.exists():
-            pytest.skip("there is no rabbitmq-server on this machine")
+        executable(str(_RABBITMQ))
         self._names_port, self.port, self._own_port = free_port(), free_port(), free_port()
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}//"
         (directory / "plugins").write_text("[].\n")

@@ -65,7 +65,7 @@ class Front:
         **settings: str,
     ):
         if kind == "nginx":
-            nginx.executable()  # skips before anything is started
+            nginx.installed()  # skips before anything is started
         self.kind = kind
         self.nginx: Part | None = None
         self.sites: list[Part] = []

@@ -5,16 +5,13 @@ it names, and whatever is to be replaced must be there once: a configuration tha
 """
 
 import getpass
-import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pytest
-
 from tests.processes import ROOT
+from tests.programs import executable
 
 SHIPPED = ROOT / "deploy" / "nginx.conf"
 
@@ -22,13 +19,9 @@ SHIPPED = ROOT / "deploy" / "nginx.conf"
 UNLIMITED = {"rate=50r/s": "rate=100000r/s", "limit_conn connections 200;": "limit_conn connections 20000;"}
 
 
-def executable() -> str:
+def installed() -> str:
     """Where nginx is; skips the test if the machine has none."""
-    # not everybody's PATH has the directories of what only administrators need
-    found = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/local/sbin:/usr/sbin:/sbin")
-    if found is None:
-        pytest.skip("there is no nginx on this machine")
-    return found
+    return executable("nginx")
 
 
 def configured(directory: Path, port: int, sites: Sequence[int], changes: Mapping[str, str] | None = None) -> Path:
@@ -61,13 +54,13 @@ def _temporary_files(directory: Path) -> list[str]:
 
 def command(configuration: Path) -> list[str]:
     """What runs it in the foreground."""
-    return [executable(), "-c", str(configuration), "-g", "daemon off;"]
+    return [installed(), "-c", str(configuration), "-g", "daemon off;"]
 
 
 def complaints(configuration: Path) -> str:
     """What nginx says about a configuration; fails if it would not start with it."""
     checked = subprocess.run(
-        [executable(), "-t", "-q", "-c", str(configuration)], capture_output=True, text=True, timeout=30, check=False
+        [installed(), "-t", "-q", "-c", str(configuration)], capture_output=True, text=True, timeout=30, check=False
     )
     assert checked.returncode == 0, checked.stderr
     return checked.stderr

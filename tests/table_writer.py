@@ -8,7 +8,7 @@ from typing import Any
 from feedmirror.models import Source
 from feedmirror.poll.api.answer import RawRow
 from feedmirror.storage import Storage
-from feedmirror.storage.tables import row_id
+from feedmirror.storage.row_document import row_id
 from feedmirror.table import Column, RowText, extended
 
 

@@ -148,7 +148,7 @@ def test_nginx_takes_the_shipped_file_without_a_word(tmp_path: Path) -> None:
 
 
 def test_nginx_as_it_is_installed_has_the_directories_that_the_file_names() -> None:
-    nginx.executable()
+    nginx.installed()
     directive = re.compile(r"^\s*(?:pid|error_log|include|proxy_cache_path) (/[^\s;]+)", re.MULTILINE)
     named = directive.findall(SHIPPED.read_text("utf-8"))
     assert len(named) == 4

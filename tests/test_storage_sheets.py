@@ -14,7 +14,7 @@ from pymongo.database import Database
 
 from feedmirror.storage import Storage
 from feedmirror.storage.history import POINTS, History
-from feedmirror.storage.tables import row_id
+from feedmirror.storage.row_document import row_id
 from feedmirror.table import Column, ColumnType, RowText, Run, TableOrder, extended
 
 NOW = datetime.now(UTC).replace(microsecond=0)

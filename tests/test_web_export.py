@@ -25,7 +25,7 @@ from python_calamine import CalamineWorkbook
 
 from feedmirror.errors import StorageError
 from feedmirror.storage import Storage
-from feedmirror.storage.tables import row_id
+from feedmirror.storage.row_document import row_id
 from feedmirror.table import Column, ColumnType, Row, RowText, Run
 from feedmirror.web import table_export
 from feedmirror.web.answer import Answer

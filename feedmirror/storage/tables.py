@@ -26,8 +26,9 @@ from feedmirror.errors import StorageError
 from feedmirror.storage.clock import Clock, stamp_us
 from feedmirror.storage.history import History
 from feedmirror.storage.indexes import have_indexes
+from feedmirror.storage.row_document import form_of, place_in_columns, row_document
 from feedmirror.storage.run_document import ENDED, GIVEN_UP, WALKING, column_document, kept_position, progress, run_of
-from feedmirror.table import Column, RowText, Run, extends, order_of, search_text, value_in
+from feedmirror.table import Column, RowText, Run, extends
 
 _Document = dict[str, Any]
 
@@ -136,7 +137,7 @@ class Tables:
         """
         run = self._reshaped(run, columns)
         new = changed = 0
-        form = _form(run.columns)
+        form = form_of(run.columns)
         page = _digest_of_ids(rows)
         pairs = list(rows.items())
         # an empty page is a page
@@ -183,8 +184,8 @@ class Tables:
     def _order_anew(self, run: Run, rows: Mapping[str, RowText]) -> None:
         """Order rows that did not change by other columns than before: nothing that anybody has to be told of."""
         if rows:
-            form = _form(run.columns)
-            places = {row_id: {"form": form, **_place_in_columns(run, row)} for row_id, row in rows.items()}
+            form = form_of(run.columns)
+            places = {row_id: {"form": form, **place_in_columns(run, row)} for row_id, row in rows.items()}
             self._rows.bulk_write(
                 [UpdateOne({"_id": row_id}, {"$set": place}) for row_id, place in places.items()], ordered=False
             )
@@ -194,9 +195,9 @@ class Tables:
     ) -> None:
         """Write a portion of a page and the note of it; `again`: those of its rows that were known before."""
         page = {**_of(run), "page": run.pages}
-        form = _form(run.columns)
+        form = form_of(run.columns)
         # before the transaction, in which everybody else waits
-        documents = [_document(run, form, *row) for row in rows.items()]
+        documents = [row_document(run, form, *row) for row in rows.items()]
 
         def write(session: ClientSession) -> None:
             self._advance(run, progress(after), session)
@@ -342,11 +343,6 @@ class Tables:
             session.with_transaction(write, read_concern=ReadConcern("snapshot"))
 
 
-def row_id(source_id: str, key: str) -> str:
-    """The id of the row with this key, which is text; keys are unique within a source only."""
-    return sha224(f"{source_id}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
-
-
 def _portions(rows: Iterator[_Document]) -> Iterator[list[_Document]]:
     while portion := list(islice(rows, _PORTION)):
         yield portion
@@ -382,21 +378,3 @@ class _Seen:
                 self.rows += 1
                 yield place["ids"]
             last = place
-
-
-def _document(run: Run, form: str, row_id: str, row: RowText) -> _Document:
-    place = {"source": run.source_id, "changed": None, "gone": False, "form": form}
-    # what is searched and sorted by stands before the text, which may be long
-    return {"_id": row_id, **place, **_place_in_columns(run, row), "digest": row.digest, "text": row.text}
-
-
-def _place_in_columns(run: Run, row: RowText) -> _Document:
-    """What the row is ordered and found by: its values by their columns' numbers, and its words."""
-    values = [value_in(row.value, column) for column in run.columns]
-    order = {str(number): key for number, value in enumerate(values) if (key := order_of(value)) is not None}
-    return {"order": order, "search": search_text(values)}
-
-
-def _form(columns: Iterable[Column]) -> str:
-    """What decides by what a row is ordered and found."""
-    return sha224(repr([(column.path, column.type) for column in columns]).encode()).hexdigest()[:16]

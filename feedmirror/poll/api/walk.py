@@ -20,7 +20,8 @@ from feedmirror.poll.api import paging, patience
 from feedmirror.poll.api.answer import Answer, NotJson, RawRow, decoded
 from feedmirror.poll.api.options import MOST_PAGES, ApiOptions
 from feedmirror.poll.visit import Visit
-from feedmirror.storage.tables import Superseded, row_id
+from feedmirror.storage.row_document import row_id
+from feedmirror.storage.tables import Superseded
 from feedmirror.table import Column, RowText, extended, member
 
 log = logging.getLogger(__name__)
