@@ -199,6 +199,22 @@ def test_a_transaction_is_seen_as_a_whole(storage: Storage) -> None:
         assert list(heads.values()) == [200]
 
 
+def test_filled_by_a_server_that_is_behind_it_knows_no_more_than_that(storage: Storage) -> None:
+    """As after a fail-over: who goes on from what this one does not know yet waits for it, and skips nothing."""
+    store(storage, "one", {"a": Entry(title="A")})
+    before = storage.tail.recent(10)
+    store(storage, "one", {"b": Entry(title="B")})
+    after = storage.tail.recent(10)
+    window = Window(**PLENTY)
+    for recent in (after, before):
+        window.reset(recent.items, head_us=recent.head_us, floor_us=recent.floor_us)
+    new = window.since(Selection(), after_us=1, limit=10) or none()
+    assert [ready.item.title for ready in new.items] == ["A"]
+    assert new.cursor_us == before.head_us
+    ahead = window.since(Selection(), after_us=after.head_us, limit=10) or none()
+    assert (ahead.items, ahead.cursor_us) == ((), after.head_us)
+
+
 # -- the answers that are made of it
 
 

@@ -16,7 +16,6 @@ from typing import Any
 
 from pymongo import DESCENDING
 from pymongo.change_stream import ChangeStream
-from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from feedmirror.errors import StorageError
@@ -89,7 +88,8 @@ class Tail:
         """Everything that is committed from now on. Raises what pymongo raises."""
         wanted = {"ns.coll": {"$in": [self._items.name, "clock", self._gaps.name]}}
         with self._database.client.start_session(causal_consistency=True) as session:
-            self._clock.head_us(session)  # any question: from now on the session knows what time it is there
+            # from now on the session knows what time it is there, as far as a majority has come
+            head_us = self._clock.head_us(session)
             with self._database.watch(
                 [{"$match": wanted}],
                 full_document="updateLookup",
@@ -97,38 +97,45 @@ class Tail:
                 start_at_operation_time=session.operation_time,
                 session=session,
             ) as stream:
-                yield Events(self, stream, session)
+                yield Events(self, stream, head_us)
 
-    def recent(self, count: int, session: ClientSession) -> Recent:
-        """The items that changed last, `count` of them, and up to which head they are complete."""
-        head_us = self._clock.head_us(session)
-        found = list(
-            self._items.find({"changed": {"$gt": 0, "$lte": head_us}}, NOT_FOR_INDEXES, session=session)
-            .sort("changed", DESCENDING)
-            .limit(count)
-        )
-        # after the items, as every reader does: what was removed before they were read is told of
-        gaps = tuple(_gap(document) for document in self._gaps.find({}, session=session))
+    def recent(self, count: int) -> Recent:
+        """The items that changed last, `count` of them, and up to which head they are complete.
+
+        All of it as it was at one moment: an item that changes while the others are read would be found neither where
+        it was nor where it is then, and be missing for those who have yet to hear of its arrival.
+        """
+        with self._database.client.start_session(snapshot=True) as session:
+            head_us = self._clock.head_us(session)
+            found = list(
+                self._items.find({"changed": {"$gt": 0, "$lte": head_us}}, NOT_FOR_INDEXES, session=session)
+                .sort("changed", DESCENDING)
+                .limit(count)
+            )
+            gaps = tuple(_gap(document) for document in self._gaps.find({}, session=session))
         floor_us = int(found[-1]["changed"]) - 1 if len(found) == count else 0
         return Recent(tuple(map(item_of, found)), head_us, floor_us, gaps)
 
 
 @dataclass(slots=True)
 class Events:
-    """A change stream, read transaction by transaction."""
+    """A change stream, read transaction by transaction; it begins where the head is `head_us`, or before that."""
 
     tail: Tail
     stream: ChangeStream[_Document]
-    session: ClientSession
+    head_us: int
     _begun: list[Item] = field(default_factory=list)
 
     def recent(self, count: int) -> Recent:
         """As `Tail.recent`, with everything that was committed before the stream begins.
 
-        In the stream's own session, which reads nothing older than its beginning. A reader of another would have what
-        a majority has, and a stream left to itself begin at the very last write: in neither is what lies between.
+        The stream begins at what a majority had, and this is what a majority has. A server that has just taken over
+        may know less of that than the one before: StorageError.
         """
-        return self.tail.recent(count, self.session)
+        recent = self.tail.recent(count)
+        if recent.head_us < self.head_us:
+            raise StorageError("the database is behind what it has said before")
+        return recent
 
     def next(self) -> Event | None:
         """The next event; None after AWAIT_MS without one. Raises what pymongo raises, and StorageError at the end."""

@@ -93,15 +93,18 @@ class Window:
     # -- writing
 
     def reset(self, items: Iterable[Item], *, head_us: int, floor_us: int) -> None:
-        """Begin anew with the items that changed last; all with a change above `floor_us` are among them."""
+        """Begin anew with the items that changed last; all with a change above `floor_us` are among them.
+
+        The head may be lower than it was, if another server answers that has yet to learn of the newest: what comes
+        after that is not here, and must not seem to be.
+        """
         ready = [Ready.of(item) for item in items]
         with self._lock:
             self._clear()
             self.floor_us = floor_us
             self._add_all(ready)
             self._shrink()
-            # never back: a reader may have had a higher one from here
-            self.head_us = max(self.head_us, head_us)
+            self.head_us = head_us
             self.version += 1
 
     def publish(self, items: Iterable[Item], head_us: int) -> None:
