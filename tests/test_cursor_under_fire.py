@@ -24,10 +24,9 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from feedmirror.config import Settings
-from feedmirror.mongod import Mongod
 from tests.fronts import BEHIND, Front, workers
-from tests.processes import PYTHON, Running, environment, free_port
+from tests.processes import PYTHON, Running, environment
+from tests.replica_set import ReplicaSet
 from tests.waiting import wait_until
 from tests.writer import SHARED
 
@@ -152,18 +151,21 @@ POLLERS = (ByCursor, ByLargestStamp, IgnoringLink, BreakingOff)
 class House:
     """A MongoDB and a front of this test alone, and the writers and pollers at work on them."""
 
-    mongod: Mongod
-    restart_mongod: Callable[[], Mongod]
+    mongodb: ReplicaSet
     front: Front
     writers: list[Running]
     pollers: list[Poller]
 
     def kill_mongod(self) -> None:
-        """Kill it, and start it again once a poller has been told that it is away."""
-        self.mongod.process.kill()
-        self.mongod.process.wait()
+        """Kill the only one, and start it again once a poller has been told that it is away."""
+        self.mongodb.kill_primary()
         wait_until(lambda: any(poller.failures for poller in self.pollers), "a poller that is told")
-        self.mongod = self.restart_mongod()
+        self.mongodb.restart()
+
+    def fail_over(self) -> None:
+        """Have another member take over from the one that takes writes, which comes back behind it."""
+        self.mongodb.kill_primary()
+        self.mongodb.restart()
 
     def wait_for_share(self, share: float) -> None:
         """Wait until the pollers have been given this share of what the writers bring by themselves."""
@@ -198,7 +200,7 @@ class House:
 
     def cut_stream(self) -> None:
         """End the cursor of the site's change stream at the server, as soon as there is one."""
-        with MongoClient[Any](self.mongod.uri) as client:
+        with MongoClient[Any](self.mongodb.uri) as client:
 
             def cut() -> bool:
                 streams = [
@@ -218,18 +220,9 @@ class House:
 def house(tmp_path: Path) -> Iterator[Callable[..., House]]:
     with ExitStack() as stack:
 
-        def build(kind: str = "site", *, pausing: int = 0, **settings_of_site: str) -> House:
-            settings = Settings(data_dir=tmp_path / "data")
-            port = free_port()
-
-            def start_mongod() -> Mongod:
-                mongod = Mongod(settings.data_dir, port)
-                stack.callback(mongod.stop)
-                mongod.wait_until_usable()
-                return mongod
-
-            mongod = start_mongod()
-            front = stack.enter_context(Front(kind, mongod.uri, tmp_path, **settings_of_site)).wait_until_usable()
+        def build(kind: str = "site", *, members: int = 1, pausing: int = 0, **settings_of_site: str) -> House:
+            mongodb = stack.enter_context(ReplicaSet(tmp_path / "data", members=members))
+            front = stack.enter_context(Front(kind, mongodb.uri, tmp_path, **settings_of_site)).wait_until_usable()
             pollers = [poller(front.address, set()) for poller in POLLERS]
             for poller in pollers:
                 stack.callback(poller.join)
@@ -239,7 +232,7 @@ def house(tmp_path: Path) -> Iterator[Callable[..., House]]:
                 stack.enter_context(
                     Running(
                         [
-                            *(PYTHON, "-m", "tests.writer", mongod.uri, f"writer{number}", str(ITEMS_EACH)),
+                            *(PYTHON, "-m", "tests.writer", mongodb.uri, f"writer{number}", str(ITEMS_EACH)),
                             *(["pause"] if number < pausing else []),
                         ],
                         tmp_path / f"writer{number}.log",
@@ -248,7 +241,7 @@ def house(tmp_path: Path) -> Iterator[Callable[..., House]]:
                 )
                 for number in range(WRITERS)
             ]
-            return House(mongod, start_mongod, front, writers, pollers)
+            return House(mongodb, front, writers, pollers)
 
         yield build
 
@@ -258,7 +251,7 @@ def finish(house: House, *, dead: int = 0) -> None:
     began = time.monotonic()
     for writer in house.writers[dead:]:
         assert writer.process.wait(90) == 0, writer.output
-    everything = stored(house.mongod.uri)
+    everything = stored(house.mongodb.uri)
     own = {f"writer{number}-{item}" for number in range(dead, WRITERS) for item in range(ITEMS_EACH)}
     assert everything >= own | {f"shared-{number}" for number in range(SHARED)}
     for poller in house.pollers:
@@ -362,4 +355,13 @@ def test_mongod_killed_and_started_again_loses_and_repeats_nothing(house: Callab
     wait_until(lambda: len(at_work.pollers[0].seen) > WRITERS * ITEMS_EACH / 4, "a quarter of the items")
     assert any(writer.process.poll() is None for writer in at_work.writers), "nobody writes any more"
     at_work.kill_mongod()
+    finish(at_work)
+
+
+def test_another_mongod_that_takes_over_loses_and_repeats_nothing(house: Callable[..., House]) -> None:
+    at_work = house("nginx", members=3)
+    for share in (0.2, 0.5):
+        at_work.wait_for_share(share)
+        assert any(writer.process.poll() is None for writer in at_work.writers), "nobody writes any more"
+        at_work.fail_over()
     finish(at_work)
