@@ -48,9 +48,9 @@ _NOT_FOUND_IN_CONFIG = 93
 
 
 class Mongod:
-    """A running mongod that is ours to stop."""
+    """A running mongod that is ours to stop; `options` are more of its own, as on a command line."""
 
-    def __init__(self, data_dir: Path, port: int):
+    def __init__(self, data_dir: Path, port: int, options: Sequence[str] = ()):
         self._directory = data_dir / "mongodb"
         self._directory.mkdir(parents=True, exist_ok=True)
         self.log = data_dir / "mongod.log"
@@ -58,7 +58,7 @@ class Mongod:
         self._port = port
         _shorten(self.log)
         self.process = subprocess.Popen(
-            _command(self._directory, self.log, port),
+            [*_command(self._directory, self.log, port), *options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

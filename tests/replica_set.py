@@ -6,6 +6,7 @@ with ReplicaSet(directory, members=3) as mongodb:
     mongodb.restart()
 """
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -25,10 +26,11 @@ _ALREADY_INITIATED = 23
 
 
 class ReplicaSet:
-    """The members on loopback; `uri` names all of them."""
+    """The members on loopback; `uri` names all of them. `options` are mongod's own."""
 
-    def __init__(self, directory: Path, *, members: int = 1):
+    def __init__(self, directory: Path, *, members: int = 1, options: Sequence[str] = ()):
         self._directory = directory
+        self._options = options
         self._ports = {member: free_port() for member in range(1, members + 1)}
         self._hosts = {member: f"127.0.0.1:{port}" for member, port in self._ports.items()}
         self.uri = f"mongodb://{','.join(self._hosts.values())}/feedmirror?replicaSet={_NAME}"
@@ -73,7 +75,7 @@ class ReplicaSet:
     def _start(self) -> None:
         for member, port in self._ports.items():
             if member not in self._running:
-                self._running[member] = Mongod(self._directory / f"member{member}", port)
+                self._running[member] = Mongod(self._directory / f"member{member}", port, self._options)
 
     def _initiated(self) -> bool:
         members = [{"_id": member, "host": host} for member, host in self._hosts.items()]

@@ -5,16 +5,18 @@ import random
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo.database import Database
 from pymongo.errors import ServerSelectionTimeoutError
 
+from feedmirror.db import Connection
 from feedmirror.models import Entry, Item, Selection, Source
 from feedmirror.storage import Storage
 from feedmirror.web import gzipped, stamps
@@ -23,10 +25,12 @@ from feedmirror.web.follower import Follower
 from feedmirror.web.update import Updates
 from feedmirror.web.window import Window
 from feedmirror.words import asked_words
+from tests.replica_set import ReplicaSet
 from tests.serving import ROOT
 from tests.waiting import wait_until
 from tests.wsgi_client import Client
 
+CHANGE_STREAM_HISTORY_LOST = 286
 PLENTY = {"max_items": 1000, "max_bytes": 10_000_000}
 SOURCES = ("one", "two", "three")
 TAGS = ("python", "C++", "news")
@@ -179,6 +183,25 @@ def test_a_stream_that_breaks_is_followed_again_without_a_gap(storage: Storage, 
             database.client.admin.command("killAllSessions", [])
             happen(storage, chance, 2)
             wait_until(lambda: follower.is_live and follower.window.head_us == storage.clock.head_us(), "it to go on")
+            assert_same(follower.window, storage)
+
+
+def test_a_stream_whose_place_the_server_has_forgotten_is_followed_again_without_a_gap(tmp_path: Path) -> None:
+    """As after a site was stopped for longer than the server's log of changes reaches back."""
+    forgotten = {"failCommands": ["getMore"], "errorCode": CHANGE_STREAM_HISTORY_LOST}
+    with (
+        ReplicaSet(tmp_path, options=("--setParameter", "enableTestCommands=1")) as mongodb,
+        closing(Connection(mongodb.uri, timeout_s=20)) as connection,
+    ):
+        storage = Storage(connection.database()).prepare()
+        admin = connection.database().client.admin
+        chance = random.Random(6)
+        happen(storage, chance, 5)
+        with following(storage) as follower:
+            admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": forgotten})
+            happen(storage, chance, 5)
+            caught_up(follower, storage)
+            assert admin.command({"configureFailPoint": "failCommand", "mode": "off"})["count"] == 1
             assert_same(follower.window, storage)
 
 
