@@ -14,6 +14,7 @@
   const stale = document.getElementById("stale");
   let timer = 0;
   let asking = null; // there is never more than one
+  let resting = false;
 
   function refresh() {
     asking = asking || ask().finally(() => (asking = null));
@@ -42,7 +43,7 @@
   /** A page that nobody sees asks when it is seen again. */
   function plan() {
     window.clearTimeout(timer);
-    if (!document.hidden) timer = window.setTimeout(refresh, interval());
+    if (!document.hidden && !resting) timer = window.setTimeout(refresh, interval());
   }
 
   function say(text) {
@@ -51,10 +52,20 @@
   }
 
   document.addEventListener("visibilitychange", function () {
-    if (!document.hidden) refresh();
+    if (!document.hidden && !resting) refresh();
   });
   plan();
 
   /** Ask from now on; gives a promise that holds when the page is as current as that. */
-  window.refresh = () => (asking ? asking.then(refresh) : refresh());
+  window.refresh = function () {
+    resting = false;
+    return asking ? asking.then(refresh) : refresh();
+  };
+
+  /** Ask no more, until told to; gives a promise that holds when no question is under way. */
+  window.rest = function () {
+    resting = true;
+    window.clearTimeout(timer);
+    return Promise.resolve(asking);
+  };
 })(window, document);

@@ -88,7 +88,9 @@
     document.getElementById("remove").addEventListener("click", function () {
       if (!window.confirm("Remove " + database + "/" + dataset + " and its data?")) return;
       doing(actions, async function () {
+        await window.rest(); // what is being removed is not there to be asked for
         if (await send("DELETE", "/timeseries?id=" + encodeURIComponent(id))) window.location.assign("/series");
+        else window.refresh();
       });
     });
   }

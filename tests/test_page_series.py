@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Dialog, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, Route, expect
 from pymongo.errors import ServerSelectionTimeoutError
 
 from feedmirror.storage import Storage
@@ -119,6 +119,39 @@ def test_one_is_removed_after_a_question(page: Page, storage: Storage, series: S
     page.wait_for_url(site + "/series")
     expect(page.locator(".empty")).to_be_visible()
     assert storage.series.get(series.id) is None
+
+
+def test_one_that_is_being_removed_is_not_asked_for(page: Page, series: SeriesWriter, site: str) -> None:
+    series.bring(prices(5))
+    page.clock.install()
+    page.goto(site + series.path)
+    expect_a_picture(page)
+    requests: list[str] = []
+
+    def while_others_wait(route: Route) -> None:
+        answer = route.fetch()  # it is gone now, and the page does not know yet
+        page.clock.run_for(10_000)
+        route.fulfill(response=answer)
+
+    page.route("**/timeseries?id=*", while_others_wait)
+    page.on("request", lambda request: requests.append(request.method + " " + request.url.removeprefix(site)))
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Remove").click()
+    page.wait_for_url(site + "/series")
+    removal = next(number for number, line in enumerate(requests) if line.startswith("DELETE"))
+    assert f"GET {series.path}" not in requests[removal:]
+
+
+def test_one_that_is_not_removed_goes_on_being_shown(unheard: Page, series: SeriesWriter, site: str) -> None:
+    page = unheard
+    series.bring(prices(5))
+    page.goto(site + series.path)
+    page.route("**/timeseries?id=*", lambda route: route.fulfill(status=503, json={"error": "not now"}))
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Remove").click()
+    expect(page.locator("#problem")).to_have_text("Not now")
+    series.bring(prices(6))
+    expect(page.locator("#standing")).to_contain_text("6 rows")
 
 
 def test_columns_are_chosen_by_links_and_stay_while_it_refreshes(page: Page, series: SeriesWriter, site: str) -> None:
