@@ -324,6 +324,7 @@ def test_a_stream_that_is_cut_off_costs_nobody_anything(house: Callable[..., Hou
         at_work.wait_for_share(share)
         at_work.cut_stream()
     finish(at_work)
+    assert [poller.failures for poller in at_work.pollers] == [0] * len(POLLERS), "the database was there to be asked"
 
 
 def test_a_writer_that_is_killed_within_its_transaction_costs_nobody_anything(house: Callable[..., House]) -> None:

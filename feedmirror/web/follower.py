@@ -1,9 +1,11 @@
 """Keeps a window at the end of the stream: one thread of its own, begun with the first question after a fork.
 
-    starting ──> live ──> lost ──> starting ──> ...
+    starting ──> live ──> starting ──> live ──> ...
+        └─────────┴─────> lost ──────> live
 
-Whenever the change stream breaks, for whatever reason, the window is filled anew before it answers again. `is_live`
-means that the server was heard of within the last few seconds: that, and no more, is how old an answer can be.
+Whenever the change stream breaks, for whatever reason, the window is filled anew before it answers again; until then
+the database is to be asked, unless the window is lost: nobody is there, or it could not be filled. `is_live` means that
+the server was heard of within the last few seconds: that, and no more, is how old an answer can be.
 """
 
 import logging
@@ -89,7 +91,9 @@ class Follower:
             except unavailable.FAILURES as error:
                 if self._lost is None:
                     log.warning("the window has lost the stream: %s", error)
-                self._lost = unavailable.reason(error)
+                # a server that says no is there to be asked, while the window is filled anew
+                if unavailable.is_away(error) or self._heard_at is None:
+                    self._lost = unavailable.reason(error)
             finally:
                 self._heard_at = None
             ending.wait(_AGAIN_S)

@@ -5,13 +5,18 @@ The driver's own words name hosts and states of the cluster: they go to the log,
 
 import logging
 
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConnectionFailure, PyMongoError
 
 from feedmirror.errors import StorageError
 
 FAILURES = (PyMongoError, StorageError)
 
 _logger = logging.getLogger(__name__)
+
+
+def is_away(error: Exception) -> bool:
+    """Whether nobody answers at all; a server that refuses one thing can be asked another."""
+    return isinstance(error, ConnectionFailure)
 
 
 def reason(error: Exception) -> str:
