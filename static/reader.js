@@ -74,11 +74,13 @@
   function live() {
     checked = Date.now();
     become("live");
+    window.beat();
   }
 
   function reconnecting(pause) {
     due = Date.now() + pause;
     become("reconnecting");
+    window.beat();
   }
 
   function paused() {

@@ -114,6 +114,7 @@
     live.hidden = false;
     live.dataset.state = state;
     if (liveText.textContent !== text) liveText.textContent = text;
+    window.beat();
   }
 
   async function turn() {

@@ -332,6 +332,17 @@ def test_times_keep_themselves_current(page: Page, fake: FakeStorage, slow_site:
     expect(page.locator(".row > time")).to_have_text("1 min ago")
 
 
+def test_the_dot_beats_with_each_answer_and_rests_in_between(page: Page, site: str) -> None:
+    page.goto(site)
+    be_live(page)
+    page.evaluate(
+        "() => { window.beats = 0; document.addEventListener('animationstart', () => { window.beats += 1; }); }"
+    )
+    for beats in (1, 2):
+        page.wait_for_function("beats => window.beats >= beats", arg=beats)
+        page.wait_for_function("() => document.getAnimations().length === 0")
+
+
 def test_a_browser_whose_clock_is_wrong_shows_the_right_times(page: Page, fake: FakeStorage, site: str) -> None:
     page.add_init_script("const now = Date.now; Date.now = () => now() + 5 * 3600 * 1000;")
     fake.items.add(an_item(1, arrived_at=datetime.now(UTC) - timedelta(minutes=20, seconds=5)))
@@ -541,7 +552,8 @@ def test_an_edit_is_shown_quietly(page: Page, fake: FakeStorage, site: str) -> N
     page.evaluate(
         """() => {
             window.seen = [];
-            document.addEventListener("animationstart", event => window.seen.push(event.animationName));
+            const note = event => window.seen.push(event.animationName);
+            document.getElementById("feed").addEventListener("animationstart", note);
         }"""
     )
     fake.items.edit(1, score=2)
