@@ -64,7 +64,7 @@ def walked(database_uri: str, server: FeedServer, count: int, runs: int) -> dict
     """What a process says that walked over so many rows so many times."""
     command = [PYTHON, "-m", "tests.walking", database_uri, server.url(f"/{count}"), "{}", str(runs)]
     output = subprocess.run(
-        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=110, check=True
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300, check=True
     ).stdout
     found: dict[str, Any] = json.loads(output)
     return found
