@@ -76,7 +76,7 @@ class Poller(threading.Thread):
             if self.is_complete():
                 return
             if not answer.items:
-                self.over.wait(0.005)  # those that write need the processor too
+                self.over.wait(0.02)  # those that write need the processor too
 
     def is_complete(self) -> bool:
         return bool(self.wanted) and {name for name, _ in self.seen} >= self.wanted
@@ -153,7 +153,7 @@ class House:
 
     mongodb: ReplicaSet
     front: Front
-    writers: list[Running]
+    writers: list[Running]  # each that is to stop within its transaction, and all others
     pollers: list[Poller]
 
     def kill_mongod(self) -> None:
@@ -228,18 +228,16 @@ def house(tmp_path: Path) -> Iterator[Callable[..., House]]:
                 stack.callback(poller.join)
                 stack.callback(poller.over.set)
                 poller.start()
+            names = [f"writer{number}" for number in range(WRITERS)]
             writers = [
                 stack.enter_context(
                     Running(
-                        [
-                            *(PYTHON, "-m", "tests.writer", mongodb.uri, f"writer{number}", str(ITEMS_EACH)),
-                            *(["pause"] if number < pausing else []),
-                        ],
-                        tmp_path / f"writer{number}.log",
+                        [PYTHON, "-m", "tests.writer", mongodb.uri, str(ITEMS_EACH), *together],
+                        tmp_path / f"{together[0]}.log",
                         environment(),
                     )
                 )
-                for number in range(WRITERS)
+                for together in [*([name, "pause"] for name in names[:pausing]), names[pausing:]]
             ]
             return House(mongodb, front, writers, pollers)
 

@@ -1,10 +1,11 @@
-"""A writer of the cursor test, run as a process: `python -m tests.writer URI NAME COUNT [pause]`.
+"""Writers of the cursor test, each a process: `python -m tests.writer URI COUNT NAME ...`, or `... NAME pause`.
 
-Stores COUNT items of its own in small batches, and every few batches one that other writers store as well. With
+Each stores COUNT items of its own in small batches, and every few batches one that the others store as well. With
 `pause` it stops itself within a transaction, after taking stamps and before storing what they number, says so on
 its output, and waits to be killed or continued.
 """
 
+import multiprocessing
 import os
 import random
 import signal
@@ -20,6 +21,7 @@ from feedmirror.storage import Storage
 from feedmirror.storage.clock import Clock, Tick
 
 SHARED = 20
+FORK = multiprocessing.get_context("fork")
 
 
 def entry(item_id: str) -> dict[str, Entry]:
@@ -55,15 +57,28 @@ def pause_within_transaction() -> None:
     Clock.advance = advance_and_stop  # type: ignore[method-assign]
 
 
-def main(uri: str, name: str, count: str, *how: str) -> None:
-    if "pause" in how:
-        pause_within_transaction()
+def run(uri: str, name: str, count: int) -> None:
     connection = Connection(uri, timeout_s=60)
     storage = Storage(connection.database()).prepare()
     print("writes", flush=True)
-    write(storage, name, int(count))
+    write(storage, name, count)
     connection.close()
 
 
+def main(uri: str, count: str, *names: str) -> int:
+    """Have all of them write; 0 if all went well."""
+    if names[-1] == "pause":
+        pause_within_transaction()
+        run(uri, names[0], int(count))
+        return 0
+    # what takes longest in a process of its own is to import everything
+    writers = [FORK.Process(target=run, args=(uri, name, int(count))) for name in names]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    return int(any(writer.exitcode for writer in writers))
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(main(*sys.argv[1:]))
