@@ -2,6 +2,8 @@
 
 import json
 import random
+import threading
+import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
@@ -203,6 +205,36 @@ def test_a_stream_whose_place_the_server_has_forgotten_is_followed_again_without
             caught_up(follower, storage)
             assert admin.command({"configureFailPoint": "failCommand", "mode": "off"})["count"] == 1
             assert_same(follower.window, storage)
+
+
+def test_one_that_falls_behind_says_so_and_begins_anew_with_the_newest(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while thousands of sources are looked at for the first time: more comes than one thread takes in."""
+    oldest_s = 1.0
+    monkeypatch.setattr("feedmirror.web.follower._OLDEST_S", oldest_s)
+    with following(storage) as follower:
+        store(storage, "one", {"first": Entry(title="The first")})
+        caught_up(follower, storage)
+        window = follower.window
+        publish, goes_on = window.publish, threading.Event()
+        published: list[int] = []
+
+        def late(items: Any, head_us: int) -> None:
+            goes_on.wait()
+            publish(items, head_us)
+            published.append(head_us)
+
+        window.publish = late  # type: ignore[method-assign]
+        for number in range(20):
+            store(storage, "one", {f"{number}": Entry(title=f"T {number}")})
+        began = time.monotonic()
+        wait_until(lambda: time.monotonic() - began > oldest_s, "all of it to be old")
+        goes_on.set()
+        caught_up(follower, storage)
+        wait_until(lambda: follower.is_live, "a live window")
+        assert len(published) < 20
+        assert_same(window, storage)
 
 
 def test_a_transaction_is_seen_as_a_whole(storage: Storage) -> None:

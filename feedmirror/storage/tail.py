@@ -9,9 +9,11 @@ What retention does comes one by one. Events come in the order of their commits,
 one that was seen is a replay.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from pymongo import DESCENDING
@@ -74,6 +76,19 @@ class Recent:
     gaps: tuple[Gap, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class TimeThere:
+    """The server's time at one moment, in seconds since the epoch, and this process's monotonic one."""
+
+    server_s: float
+    here_s: float
+
+    def since(self, server_s: float) -> float:
+        """How many seconds ago it was this time at the server, or that moment if it was earlier."""
+        now_s = self.server_s + time.monotonic() - self.here_s
+        return max(0.0, now_s - max(server_s, self.server_s))
+
+
 class Tail:
     """The end of the stream of one database."""
 
@@ -90,6 +105,8 @@ class Tail:
         with self._database.client.start_session(causal_consistency=True) as session:
             # from now on the session knows what time it is there, as far as a majority has come
             head_us = self._clock.head_us(session)
+            server: _Document = self._database.client.admin.command("hello")
+            time_there = TimeThere(server["localTime"].timestamp(), time.monotonic())
             with self._database.watch(
                 [{"$match": wanted}],
                 full_document="updateLookup",
@@ -97,7 +114,7 @@ class Tail:
                 start_at_operation_time=session.operation_time,
                 session=session,
             ) as stream:
-                yield Events(self, stream, head_us)
+                yield Events(self, stream, head_us, time_there)
 
     def recent(self, count: int) -> Recent:
         """The items that changed last, `count` of them, and up to which head they are complete.
@@ -119,11 +136,17 @@ class Tail:
 
 @dataclass(slots=True)
 class Events:
-    """A change stream, read transaction by transaction; it begins where the head is `head_us`, or before that."""
+    """A change stream, read transaction by transaction; it begins where the head is `head_us`, or before that.
+
+    `behind_s`: how long ago the server had written what was read last; 0 if that is all there is, and no more than the
+    stream has been open, since what there was before is told by `recent`.
+    """
 
     tail: Tail
     stream: ChangeStream[_Document]
     head_us: int
+    time_there: TimeThere
+    behind_s: float = 0.0
     _begun: list[Item] = field(default_factory=list)
 
     def recent(self, count: int) -> Recent:
@@ -144,7 +167,11 @@ class Events:
             if change is None:
                 if not self.stream.alive:
                     raise StorageError("the database's change stream has ended")
+                self.behind_s = 0.0
                 return None
+            # servers before MongoDB 6 say it in whole seconds
+            written: datetime = change.get("wallTime") or change["clusterTime"].as_datetime()
+            self.behind_s = self.time_there.since(written.timestamp())
             if event := self._event(change):
                 return event
 

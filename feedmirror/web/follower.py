@@ -5,7 +5,7 @@
 
 Whenever the change stream breaks, for whatever reason, the window is filled anew before it answers again; until then
 the database is to be asked, unless the window is lost: nobody is there, or it could not be filled. `is_live` means that
-the server was heard of within the last few seconds: that, and no more, is how old an answer can be.
+all that was committed until a few seconds ago is in it: that, and no more, is how old an answer can be.
 """
 
 import logging
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from feedmirror.errors import StorageError
 from feedmirror.storage.tail import Gap, LetGo, Published, Removed
 from feedmirror.web import unavailable
 from feedmirror.web.window import Window
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# The server answers twice a second, if only to say that there is nothing.
-_SILENT_S = 3.0
+# No answer is older than this. The server is heard of twice a second, if only to say that there is nothing; where more
+# comes than can be followed, such as the first of thousands of sources, to begin anew with the newest is faster.
+_OLDEST_S = 3.0
 _AGAIN_S = 0.5
 
 
@@ -50,11 +52,11 @@ class Follower:
         if self._pid != os.getpid():
             self.start()
         heard_at = self._heard_at
-        return heard_at is not None and time.monotonic() - heard_at < _SILENT_S
+        return heard_at is not None and time.monotonic() - heard_at < _OLDEST_S
 
     @property
     def behind_s(self) -> float | None:
-        """How long ago the server was last heard of; None if the window is not usable."""
+        """How old what the window says may be, in seconds; None if the window is not usable."""
         heard_at = self._heard_at
         return None if heard_at is None else time.monotonic() - heard_at
 
@@ -100,17 +102,23 @@ class Follower:
 
     def _follow_once(self, ending: threading.Event) -> None:
         with self._open_storage().tail.following() as events:
+            began_at = time.monotonic()
             recent = events.recent(self._items)
             self.window.reset(recent.items, head_us=recent.head_us, floor_us=recent.floor_us)
             for gap in recent.gaps:
                 self._apply(gap)
-            self._heard_at, self._lost = time.monotonic(), None
+            self._heard_at, self._lost = began_at, None
+            has_caught_up = False  # with what came while it was being filled
             while not ending.is_set():
                 event = events.next()
                 is_replay = isinstance(event, Published) and event.head_us <= recent.head_us
                 if event is not None and not is_replay:
                     self._apply(event)
-                self._heard_at = time.monotonic()
+                if events.behind_s <= _OLDEST_S:
+                    has_caught_up = True
+                elif has_caught_up:
+                    raise StorageError("more comes than can be followed")
+                self._heard_at = time.monotonic() - events.behind_s
 
     def _apply(self, event: "Event") -> None:
         window = self.window

@@ -15,7 +15,7 @@ def answer(follower: "Follower | None") -> Answer:
 
     state     live: polls are answered from memory; starting: from the database, while the window is being filled;
               lost: not at all, since the database is away; none: this process keeps no window
-    behind    seconds since the database was last heard of, and no answer is older than that; null unless live
+    behind    seconds: no answer is older than that; null unless live
     lost      why, in a sentence; null unless lost
     items     in the window, which take about so many `bytes`
     head      the stamp, as text, up to which it is complete; what is at `floor` or below is the database's
