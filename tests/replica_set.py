@@ -1,6 +1,6 @@
 """A MongoDB of a test's own, of one member or of several, whose primary can be killed and started again.
 
-with ReplicaSet(directory, members=3) as mongodb:
+with closing(ReplicaSet(directory, members=3)) as mongodb:
     Connection(mongodb.uri, ...)
     mongodb.kill_primary()     another one takes over, if there is one
     mongodb.restart()
@@ -9,8 +9,7 @@ with ReplicaSet(directory, members=3) as mongodb:
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
@@ -36,7 +35,7 @@ class ReplicaSet:
         self.uri = f"mongodb://{','.join(self._hosts.values())}/feedmirror?replicaSet={_NAME}"
         self._running: dict[int, Mongod] = {}
         with ExitStack() as stack:
-            stack.callback(self.stop)
+            stack.callback(self.close)
             self._start()
             wait_until(self._initiated, "the members to know each other")
             self._wait_until_complete()
@@ -57,20 +56,12 @@ class ReplicaSet:
         self._start()
         self._wait_until_complete()
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """End all of them."""
         for mongod in self._running.values():
             mongod.process.kill()
         for mongod in self._running.values():
             mongod.process.wait()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def _start(self) -> None:
         for member, port in self._ports.items():

@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -221,7 +221,7 @@ def house(tmp_path: Path) -> Iterator[Callable[..., House]]:
     with ExitStack() as stack:
 
         def build(kind: str = "site", *, members: int = 1, pausing: int = 0, **settings_of_site: str) -> House:
-            mongodb = stack.enter_context(ReplicaSet(tmp_path / "data", members=members))
+            mongodb = stack.enter_context(closing(ReplicaSet(tmp_path / "data", members=members)))
             front = stack.enter_context(Front(kind, mongodb.uri, tmp_path, **settings_of_site)).wait_until_usable()
             pollers = [poller(front.address, set()) for poller in POLLERS]
             for poller in pollers:

@@ -192,7 +192,7 @@ def test_a_stream_whose_place_the_server_has_forgotten_is_followed_again_without
     """As after a site was stopped for longer than the server's log of changes reaches back."""
     forgotten = {"failCommands": ["getMore"], "errorCode": CHANGE_STREAM_HISTORY_LOST}
     with (
-        ReplicaSet(tmp_path, options=("--setParameter", "enableTestCommands=1")) as mongodb,
+        closing(ReplicaSet(tmp_path, options=("--setParameter", "enableTestCommands=1"))) as mongodb,
         closing(Connection(mongodb.uri, timeout_s=20)) as connection,
     ):
         storage = Storage(connection.database()).prepare()
