@@ -58,10 +58,17 @@ def test_times_are_rfc_3339_in_utc() -> None:
             )
         )
     )
-    assert item["published"] == "2026-01-02T01:04:05Z"
-    assert item["arrived_at"] == "2026-01-02T03:04:05.678000Z"
+    assert item["published"] == "2026-01-02T01:04:05.000Z"
+    assert item["arrived_at"] == "2026-01-02T03:04:05.678Z"
     assert item["updated"] is None
     assert rfc3339(None) is None
+
+
+def test_times_sort_as_their_texts_do() -> None:
+    whole = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    moments = [whole + timedelta(milliseconds=step) for step in (-1, 0, 23, 1000)]
+    texts = [rfc3339(moment) for moment in moments]
+    assert texts == sorted(texts)
 
 
 def test_sources_are_their_ids_in_order() -> None:

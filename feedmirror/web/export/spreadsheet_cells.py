@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from feedmirror.table import Value
+from feedmirror.web.representation import rfc3339
 
 # Of a text, counted as UTF-16.
 LONGEST_TEXT = 32_767
@@ -49,7 +50,7 @@ def cell(place: str, value: Value, styles: Styles) -> str:
         return f'<c r="{place}" t="b"><v>{value:d}</v></c>'
     if isinstance(value, datetime):
         if value < _FIRST:
-            return _text(place, value.isoformat().replace("+00:00", "Z"), styles)
+            return _text(place, rfc3339(value), styles)
         return f'<c r="{place}" s="{styles.moment}"><v>{(value - _EPOCH) / _DAY!r}</v></c>'
     number = _double(value)
     return _text(place, str(value), styles) if number is None else f'<c r="{place}"><v>{number!r}</v></c>'
