@@ -19,6 +19,9 @@ task_ignore_result = True
 task_acks_late = True
 task_reject_on_worker_lost = True
 worker_prefetch_multiplier = 1
+# How long a task whose process was killed keeps the worker from the next one: what it still said is read at once, and
+# ten seconds are long for those who watch.
+worker_lost_wait = 2
 
 # So that a monitor (make flower) shows tasks from its first moment on. Three small messages for each task; where nobody
 # listens they are kept for nobody, and what came for a monitor that was killed is forgotten soon (event_queue_ttl).

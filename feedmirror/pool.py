@@ -1,17 +1,30 @@
-"""Celery's pool of processes, for brokers that are asked again and again (MongoDB), with queues that survive a kill.
+"""Celery's pool of processes, for brokers that are asked again and again (MongoDB), made to survive every kill.
 
-There, all processes of a pool read from one pipe, and whoever waits for the next message holds a semaphore. Killed
-while it waits (by somebody, for want of memory, or by a crew whose poll hangs), it takes the semaphore along: the other
-processes and all that replace them wait for ever, in a worker that seems to be well. A file lock is given back by the
-kernel. Brokers that announce their messages (RabbitMQ, Redis) come with another pool, which has no such lock.
+There, all processes of a pool read their tasks from one pipe. One that is killed (by somebody, for want of memory, or
+by a crew whose poll hangs) could take along what the others need, in a worker that then seems to be well and does
+nothing: the semaphore that it holds while it waits, half of a message, or a task that it has read and not yet said that
+it has, for which the worker waits before it takes the next one from the broker. Here the lock is one that the kernel
+gives back, a message is read whole or not at all, and a task is there for others until it is known who has it.
+
+Brokers that announce their messages (RabbitMQ, Redis) come with another pool, which has a pipe for each process.
 """
 
+import errno
 import fcntl
+import io
+import socket
 import tempfile
 from types import TracebackType
+from typing import Any
 
-from billiard.pool import Pool
+from billiard.connection import Connection
+from billiard.einfo import ExceptionInfo
+from billiard.pool import ACK, Pool
+from billiard.queues import SimpleQueue
 from celery.concurrency import prefork
+
+# More than the kernel takes as one message: Linux, net.core.wmem_default.
+_LARGEST = 262_144
 
 
 class _FileLock:
@@ -21,22 +34,115 @@ class _FileLock:
         # without a name: it is gone with the last process that has it open
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the lock is of use)
 
-    def __enter__(self) -> None:
+    def acquire(self) -> None:
         fcntl.lockf(self._file, fcntl.LOCK_EX)
+
+    def release(self) -> None:
+        fcntl.lockf(self._file, fcntl.LOCK_UN)
+
+    def __enter__(self) -> None:
+        self.acquire()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        fcntl.lockf(self._file, fcntl.LOCK_UN)
-
-    acquire = __enter__  # which billiard uses as well, when it ends a pool
+        self.release()
 
 
-class _Pool(Pool):  # type: ignore[misc] # billiard has no types
+class _WholeMessages(Connection):  # type: ignore[misc] # billiard has no types
+    """An end of a socket that keeps to the bounds of messages; see SOCK_SEQPACKET in socket(2)."""
+
+    def __init__(self, end: socket.socket):
+        super().__init__(end.fileno())
+        self._socket = end
+
+    def peek(self) -> bytes:
+        """The next message, which stays where it is; EOFError if the other end is closed."""
+        return self._received(socket.MSG_PEEK)
+
+    def _received(self, flags: int = 0) -> bytes:
+        message = self._socket.recv(_LARGEST, flags)
+        if not message:
+            raise EOFError
+        return message
+
+    def _recv_bytes(self, maxsize: int | None = None) -> io.BytesIO:
+        return io.BytesIO(self._received())
+
+    def _send_bytes(self, message: bytes | memoryview) -> None:
+        self._socket.send(message)
+
+    def _close(self) -> None:
+        self._socket.close()
+
+
+class _Tasks(SimpleQueue):  # type: ignore[misc]
+    """What is to be done. Who takes a task keeps the others from it until it has said so."""
+
+    def __init__(self, **context: Any):
+        super().__init__(**context)
+        self.close()
+        reader, writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._reader, self._writer = _WholeMessages(reader), _WholeMessages(writer)
+        self._rlock = _FileLock()
+
+    def get_payload(self) -> bytes:
+        """The next task, which others get if this process dies before `taken`."""
+        self._rlock.acquire()
+        payload: bytes = self._reader.peek()
+        return payload
+
+    def taken(self) -> None:
+        self._reader.recv_bytes()
+        self._rlock.release()
+
+
+class _Results(SimpleQueue):  # type: ignore[misc]
+    """What became of the tasks: that a process has one, then how it went."""
+
+    def __init__(self, tasks: _Tasks, **context: Any):
+        super().__init__(**context)
+        self._wlock = _FileLock()
+        self._tasks = tasks
+
+    def put(self, message: tuple[int, object] | None) -> None:
+        super().put(message)
+        if message and message[0] == ACK:
+            self._tasks.taken()
+
+
+class _Pool(Pool):  # type: ignore[misc]
+    _inqueue: SimpleQueue
+    _outqueue: SimpleQueue
+
     def _setup_queues(self) -> None:
         super()._setup_queues()
-        self._inqueue._rlock = _FileLock()
-        self._outqueue._wlock = _FileLock()
+        self._inqueue.close()
+        self._outqueue.close()
+        tasks = _Tasks(ctx=self._ctx)
+        results = _Results(tasks, ctx=self._ctx)
+        self._inqueue, self._outqueue = tasks, results
+        self._quick_put, self._quick_get = self._hand_over, results._reader.recv
+
+    def _hand_over(self, message: tuple[int, Any] | None) -> None:
+        """Send this; a task that is too large fails by itself, where an OSError would end the thread that sends."""
+        try:
+            self._inqueue._writer.send(message)
+        except OSError as error:
+            if message is None or error.errno != errno.EMSGSIZE:
+                raise
+            job = self._cache[message[1][0]]
+            job._set(None, (False, ExceptionInfo()))
+            job.discard()
+
+    def _join_exited_workers(self, shutdown: bool = False) -> list[int]:
+        """Billiard's own looks only when a process dies, which may be before it is read that this one had a task."""
+        exited: list[int] = super()._join_exited_workers(shutdown)
+        there = {process.pid for process in self._pool}
+        for job in list(self._cache.values()):
+            if not job.ready() and not job._worker_lost and (gone := set(job.worker_pids()) - there):
+                self.on_job_process_lost(job, gone.pop(), None)
+        return exited
 
 
 class TaskPool(prefork.TaskPool):  # type: ignore[misc] # Celery has no types

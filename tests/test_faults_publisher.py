@@ -24,6 +24,9 @@ from tests.feed_server import Behaviour, FeedServer, Reply, Request, drip, pour,
 from tests.processes import SCRIPTS, Running, environment, free_port
 from tests.waiting import wait_until
 
+# one worker looks at all of them for all of the tests
+pytestmark = pytest.mark.xdist_group("publishers")
+
 # long enough for a worker on a busy machine to have all that answer at once
 DEADLINE_S = 8
 MAX_BYTES = 100_000
