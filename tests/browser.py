@@ -12,8 +12,9 @@ expect.set_options(timeout=PATIENCE_MS)
 
 
 def chromium_path() -> str | None:
-    """Where the machine's Chromium is, None if it has none."""
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    """Where the machine's Chromium is, None if it has none; rather its engine without a browser around it."""
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+    return next(filter(None, map(shutil.which, names)), None)
 
 
 def launch(playwright: Playwright, executable: str) -> Browser:
