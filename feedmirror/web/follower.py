@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 # comes than can be followed, such as the first of thousands of sources, to begin anew with the newest is faster.
 _OLDEST_S = 3.0
 _AGAIN_S = 0.5
+# While more comes than can be followed, that is so again every few seconds.
+_SAID_AGAIN_S = 60.0
 
 
 class Follower:
@@ -45,6 +47,7 @@ class Follower:
         self._thread: threading.Thread | None = None
         self._heard_at: float | None = None
         self._lost: str | None = None
+        self._said, self._said_at = "", 0.0
 
     @property
     def is_live(self) -> bool:
@@ -92,13 +95,20 @@ class Follower:
                 self._follow_once(ending)
             except unavailable.FAILURES as error:
                 if self._lost is None:
-                    log.warning("the window has lost the stream: %s", error)
+                    self._say(str(error))
                 # a server that says no is there to be asked, while the window is filled anew
                 if unavailable.is_away(error) or self._heard_at is None:
                     self._lost = unavailable.reason(error)
             finally:
                 self._heard_at = None
             ending.wait(_AGAIN_S)
+
+    def _say(self, what: str) -> None:
+        """Log this, unless it has just been said."""
+        now = time.monotonic()
+        if what != self._said or now - self._said_at >= _SAID_AGAIN_S:
+            self._said, self._said_at = what, now
+            log.warning("the window has lost the stream: %s", what)
 
     def _follow_once(self, ending: threading.Event) -> None:
         with self._open_storage().tail.following() as events:
