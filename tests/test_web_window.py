@@ -6,7 +6,8 @@ import threading
 import time
 import tracemalloc
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -383,17 +384,82 @@ def test_questions_that_all_differ_take_no_memory_each(storage: Storage) -> None
             tracemalloc.stop()
 
 
-def test_mongodb_away_is_told_at_once_once_it_is_known(storage: Storage) -> None:
-    class Away:
-        lost = "The database is away; try again in a few seconds."
-        is_live = False
+def test_mongodb_away_is_told_at_once_once_it_is_known() -> None:
+    def away() -> Storage:
+        raise ServerSelectionTimeoutError("nobody there")
 
-    never: Callable[[], Storage] = lambda: none()  # noqa: E731
-    status, headers, body = ask(Updates(never, Away()), "timestamp=1")  # type: ignore[arg-type]
-    assert status == 503
-    assert headers["Cache-Control"] == "no-store"
-    assert "Retry-After" in headers
-    assert json.loads(body)["error"] == Away.lost
+    follower = Follower(away, Window(**PLENTY), items=10)
+    try:
+        wait_until(lambda: not follower.is_live and follower.lost, "it to be known")
+        status, headers, body = ask(Updates(lambda: none(), follower), "timestamp=1")
+        assert status == 503
+        assert headers["Cache-Control"] == "no-store"
+        assert "Retry-After" in headers
+        assert json.loads(body)["error"] == follower.lost
+    finally:
+        follower.stop()
+
+
+class HeldUp:
+    """A window whose filling waits until it may go on, and polls meanwhile that all ask something else."""
+
+    def __init__(self, storage: Storage, monkeypatch: pytest.MonkeyPatch):
+        self._storage = storage
+        self._asking = 0
+        self.most_asking = 0
+        self.goes_on = threading.Event()
+        self.follower = Follower(lambda: storage, Window(**PLENTY), items=10)
+        reset = self.follower.window.reset
+
+        def late(*arguments: Any, **named: Any) -> None:
+            self.goes_on.wait(30)
+            reset(*arguments, **named)
+
+        monkeypatch.setattr(self.follower.window, "reset", late)
+        self._updates = Updates(self._asked, self.follower)
+        self.follower.start()
+
+    def _asked(self) -> Storage:
+        """The database is asked for an answer: how many are at it at once is noted."""
+        self._asking += 1
+        self.most_asking = max(self.most_asking, self._asking)
+        time.sleep(0.01)  # for others to come
+        self._asking -= 1
+        return self._storage
+
+    def poll(self, number: int) -> int:
+        return ask(self._updates, f"timestamp=1&_={number}")[0]
+
+
+@pytest.fixture
+def held_up(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldUp]:
+    store(storage, "one", {"a": Entry(title="A")})
+    held_up = HeldUp(storage, monkeypatch)
+    yield held_up
+    held_up.goes_on.set()
+    held_up.follower.stop()
+
+
+def test_who_comes_while_it_is_being_filled_waits_for_it_and_does_not_hold_it_up(
+    held_up: HeldUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when all pages come back after a restart."""
+    monkeypatch.setattr("feedmirror.web.follower._PATIENCE_S", 60)
+    with ThreadPoolExecutor(8) as pages:
+        answers = [pages.submit(held_up.poll, number) for number in range(8)]
+        assert not wait(answers, timeout=0.3).done
+        held_up.goes_on.set()
+        assert [answer.result() for answer in answers] == [200] * 8
+    assert held_up.most_asking == 0
+
+
+def test_while_it_takes_long_to_be_filled_the_database_is_asked_by_one_at_a_time(
+    held_up: HeldUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("feedmirror.web.follower._PATIENCE_S", 0)
+    with ThreadPoolExecutor(8) as pages:
+        assert list(pages.map(held_up.poll, range(16))) == [200] * 16
+    assert held_up.most_asking == 1
 
 
 def test_it_says_how_far_it_is_behind(storage: Storage) -> None:

@@ -12,7 +12,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from feedmirror.errors import StorageError
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 # comes than can be followed, such as the first of thousands of sources, to begin anew with the newest is faster.
 _OLDEST_S = 3.0
 _AGAIN_S = 0.5
+# A window is filled within a second. Who asks meanwhile waits that long rather than to take the processor from it.
+_PATIENCE_S = 2.0
 # While more comes than can be followed, that is so again every few seconds.
 _SAID_AGAIN_S = 60.0
 
@@ -48,6 +51,9 @@ class Follower:
         self._heard_at: float | None = None
         self._lost: str | None = None
         self._said, self._said_at = "", 0.0
+        self._filling_since = 0.0
+        self._settled = threading.Event()  # live or lost
+        self._one = threading.Lock()
 
     @property
     def is_live(self) -> bool:
@@ -68,6 +74,17 @@ class Follower:
         """Why there is nothing to follow, in words for anybody; None where the window is live or being filled."""
         return self._lost
 
+    @contextmanager
+    def instead(self) -> Iterator[None]:
+        """Within this the database is to be asked instead, if the window is still not live, and not lost.
+
+        One at a time, and nobody while it has just begun to be filled, which takes the same processor: pages that all
+        come back after a restart would otherwise keep it from being full for as long as they ask.
+        """
+        with nullcontext() if self._lost else self._one:
+            self._settled.wait(max(0.0, self._filling_since + _PATIENCE_S - time.monotonic()))
+            yield
+
     def start(self) -> None:
         """Begin to follow; once a process, however often it is called."""
         with self._lock:
@@ -75,6 +92,8 @@ class Follower:
                 return
             self._pid = os.getpid()
             self._heard_at = None
+            self._filling_since = time.monotonic()
+            self._settled.clear()
             self._ending = threading.Event()
             self._thread = threading.Thread(target=self._follow, name="follow the stream", daemon=True)
             self._thread.start()
@@ -99,8 +118,12 @@ class Follower:
                 # a server that says no is there to be asked, while the window is filled anew
                 if unavailable.is_away(error) or self._heard_at is None:
                     self._lost = unavailable.reason(error)
+                    self._settled.set()
             finally:
                 self._heard_at = None
+                self._filling_since = time.monotonic()
+                if self._lost is None:
+                    self._settled.clear()
             ending.wait(_AGAIN_S)
 
     def _say(self, what: str) -> None:
@@ -118,6 +141,7 @@ class Follower:
             for gap in recent.gaps:
                 self._apply(gap)
             self._heard_at, self._lost = began_at, None
+            self._settled.set()
             has_caught_up = False  # with what came while it was being filled
             while not ending.is_set():
                 event = events.next()

@@ -39,10 +39,14 @@ class TableUpdates:
 
     def _current(self, source_id: str, query_string: str, *, gzip: bool) -> Answer:
         follower = self._follower
-        if follower is None or not follower.is_live:
-            if follower is not None and follower.lost:
-                return json_unavailable(follower.lost)
+        if follower is None:
             return self._made(source_id, query_string, gzip=gzip)
+        if not follower.is_live:
+            with follower.instead():
+                if follower.lost:
+                    return json_unavailable(follower.lost)
+                if not follower.is_live:
+                    return self._made(source_id, query_string, gzip=gzip)
         version, remembered = follower.window.version, self._remembered
         if version != remembered.version:
             remembered = self._remembered = Remembered(version)

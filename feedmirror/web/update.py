@@ -56,10 +56,14 @@ class Updates:
 
     def _current(self, query_string: str, *, gzip: bool) -> Answer:
         follower = self._follower
-        if follower is None or not follower.is_live:
-            if follower is not None and follower.lost:
-                return json_unavailable(follower.lost)
+        if follower is None:
             return self._made(query_string, gzip=gzip)[0]
+        if not follower.is_live:
+            with follower.instead():
+                if follower.lost:
+                    return json_unavailable(follower.lost)
+                if not follower.is_live:
+                    return self._made(query_string, gzip=gzip)[0]
         version, remembered = follower.window.version, self._remembered
         if version != remembered.version:
             remembered = self._remembered = Remembered(version)
