@@ -12,12 +12,14 @@ processes calculate for an answer: other load does not enter into it, nor does w
     nginx         the same behind deploy/nginx.conf
     stored        the same with few and many items stored, and what MongoDB has to do for it
     filtered      polls that ask for a part of the stream
+    beginning     how long a server that begins takes until it can answer from memory, while all pages come back
     arriving      from the commit of an item to the first answer that carries it; a burst of pages that were away
 
 Names of these run only them.
 """
 
 import argparse
+import json
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +28,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any
+from urllib.request import urlopen
 
 from bench import arriving, servers
 from bench.load import (
@@ -63,6 +66,8 @@ PAGES = 5_000
 PAGES_ROUNDS = 4
 PAGES_S = 5.0
 CALLS = 20_000
+# A server that has just begun is asked for so long at most.
+BEGIN_S = 30.0
 # What is asked of us.
 WANTED_OF_BARE = 0.8
 WANTED_OF_PLAIN = 5.0
@@ -318,6 +323,38 @@ def filtered(uri: str, directory: Path) -> None:
     print(f"  (wanted: {1 / WANTED_FILTERED:g})")
 
 
+# -- a server that begins
+
+
+def begin(uri: str, directory: Path) -> None:
+    """Pages that all come back at once: how long until the window of a server that has just begun is full."""
+    # a database of its own: as many items as a window holds
+    size = Settings().window_items
+    uri = named(uri, "beginning")
+    fill(uri, size)
+    for command, running in {"python site.py": servers.site, "make serve": servers.serve}.items():
+        with running(uri, directory) as server:
+            path = up_to_date(server)
+        print(f"from the first connection to a full window of {size:,} items, {command}")
+        for name, how in {"without polls": None, "everybody asks the same": "same", "each another": "apart"}.items():
+            say(name)
+            with running(uri, directory) as server, ExitStack() as stack:
+                if how:
+                    asked = Asked(server, path, how, connections=MANY_CONNECTIONS)
+                    stack.enter_context(loaded(asked, BEGIN_S))
+                began = perf_counter()
+                wait_for(lambda server=server: is_live(server), "a full window", timeout_s=BEGIN_S)
+                took_s = perf_counter() - began
+                sleep(SECONDS)  # for who has waited to be answered, all of which must go well
+                say("")
+                print(f"  {name:24}{1000 * took_s:6,.0f} ms")
+
+
+def is_live(server: Server) -> bool:
+    with urlopen(f"{server.address}/api/window", timeout=BEGIN_S) as answer:
+        return bool(json.load(answer)["state"] == "live")
+
+
 # -- what comes meanwhile
 
 
@@ -395,6 +432,7 @@ PARTS: dict[str, Callable[[str, Path], None]] = {
     "nginx": behind_nginx,
     "stored": stored,
     "filtered": filtered,
+    "beginning": begin,
     "arriving": arrive,
 }
 

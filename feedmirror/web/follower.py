@@ -4,8 +4,9 @@
         └─────────┴─────> lost ──────> live
 
 Whenever the change stream breaks, for whatever reason, the window is filled anew before it answers again; until then
-the database is to be asked, unless the window is lost: nobody is there, or it could not be filled. `is_live` means that
-all that was committed until a few seconds ago is in it: that, and no more, is how old an answer can be.
+the database is to be asked (see `instead`), unless the window is lost: nobody is there, or it could not be filled.
+`is_live` means that all that was committed until a few seconds ago is in it: that, and no more, is how old an answer
+can be.
 """
 
 import logging
@@ -31,8 +32,9 @@ log = logging.getLogger(__name__)
 # comes than can be followed, such as the first of thousands of sources, to begin anew with the newest is faster.
 _OLDEST_S = 3.0
 _AGAIN_S = 0.5
-# A window is filled within a second. Who asks meanwhile waits that long rather than to take the processor from it.
-_PATIENCE_S = 2.0
+# A window is filled within a second, or it is known after two that nobody is there. Who asks meanwhile waits for that
+# rather than to take the processor from it, or to find out once more.
+_PATIENCE_S = 3.0
 # While more comes than can be followed, that is so again every few seconds.
 _SAID_AGAIN_S = 60.0
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def answer(follower: "Follower | None") -> Answer:
     """Answer GET /api/window; of several processes it is one that happens to answer. Asks no database.
 
-    state     live: polls are answered from memory; starting: from the database, while the window is being filled;
-              lost: not at all, since the database is away; none: this process keeps no window
+    state     live: polls are answered from memory; starting: the window is being filled, for which polls wait for a
+              moment and then ask the database; lost: not at all, since the database is away; none: there is no window
     behind    seconds: no answer is older than that; null unless live
     lost      why, in a sentence; null unless lost
     items     in the window, which take about so many `bytes`
