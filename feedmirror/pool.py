@@ -23,9 +23,6 @@ from billiard.pool import ACK, Pool
 from billiard.queues import SimpleQueue
 from celery.concurrency import prefork
 
-# More than the kernel takes as one message: Linux, net.core.wmem_default.
-_LARGEST = 262_144
-
 
 class _FileLock:
     """A lock between processes, one thread of each, that whoever dies gives back; see lockf in fcntl(2)."""
@@ -55,13 +52,15 @@ class _WholeMessages(Connection):  # type: ignore[misc] # billiard has no types
     def __init__(self, end: socket.socket):
         super().__init__(end.fileno())
         self._socket = end
+        # no message is larger, whatever the machine is set to (Linux, net.core.wmem_default)
+        self._largest = end.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
 
     def peek(self) -> bytes:
         """The next message, which stays where it is; EOFError if the other end is closed."""
         return self._received(socket.MSG_PEEK)
 
     def _received(self, flags: int = 0) -> bytes:
-        message = self._socket.recv(_LARGEST, flags)
+        message = self._socket.recv(self._largest, flags)
         if not message:
             raise EOFError
         return message
