@@ -30,7 +30,7 @@ _DRAIN_S = 0.5
 _CURSOR_IS_LOST = frozenset({136, 43})
 
 
-# Celery ends without closing all channels. Those that are open then have threads, for which the end would wait a second.
+# Celery ends without closing all channels. Those that are open then have threads, for which the end waits a second.
 _clients: WeakSet[MongoClient[_Document]] = WeakSet()
 
 
