@@ -11,11 +11,10 @@ import stack_scrap
 from feedmirror.broker import broker_settings
 from feedmirror.config import Settings
 from feedmirror.fetch.connections import connections_of_this_process
-from feedmirror.models import Selection, Source
+from feedmirror.models import Selection
 from feedmirror.sources_file import source_id
 from feedmirror.sources_watch import SourcesWatch
 from feedmirror.storage import Storage
-from feedmirror.storage.sources import Claim
 from tests.feed_server import FeedServer
 from tests.processes import PYTHON, ROOT, environment, free_port
 
@@ -50,13 +49,12 @@ def _fresh(database_uri: str, sources_path: Path, tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("MONGODB_URI", database_uri)
     monkeypatch.setenv("FEEDMIRROR_SOURCES", str(sources_path))
     monkeypatch.setenv("FEEDMIRROR_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(stack_scrap, "_sources_watch", SourcesWatch())
     stack_scrap._connection.close()
     log = logging.getLogger("feedmirror.poll")
     level = log.level
     yield
     log.setLevel(level)
-    stack_scrap._finish_and_disconnect()
+    stack_scrap._give_back_and_disconnect()
 
 
 def write(path: Path, *sources: tuple[str, str], private: bool = True) -> None:
@@ -266,60 +264,8 @@ def test_as_a_program_with_nothing_but_an_address_it_brings_its_own_mongodb(serv
 # -- the tasks
 
 
-def test_a_batch_is_polled_once_however_often_its_message_comes(
-    server: FeedServer, sources_path: Path, storage: Storage
-) -> None:
-    write(sources_path, ("A", server.url("/a")), ("B", server.url("/b")))
-    SourcesWatch().refresh(storage, sources_path)
-    claim = storage.sources.claim_due(limit=10, lease_s=600)
-    for _ in range(2):
-        stack_scrap.poll_batch(claim.lease, list(claim.source_ids))
-    stack_scrap._finish_and_disconnect()
-    assert titles(storage) == ["a1", "a2", "b1"]
-    assert [watched.lease for watched in storage.sources.all()] == [None, None]
-    assert len(server.requests) == 2
-
-
-def test_a_message_of_a_claim_that_is_over_does_nothing(server: FeedServer, storage: Storage) -> None:
-    storage.sources.synchronise([Source(id="a", name="A", url=server.url("/a"), private=True)], [])
-    stack_scrap.poll_batch(Claim("over").lease, ["a", "unknown"])
-    stack_scrap._finish_and_disconnect()
-    assert server.requests == []
-
-
-def test_what_is_due_is_handed_out_once_in_batches(
-    server: FeedServer, sources_path: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(sources_path, *((f"S{number}", server.url(f"/{number}")) for number in range(5)))
-    monkeypatch.setenv("FEEDMIRROR_BATCH_SIZE", "2")
-    sent: list[list[str]] = []
-
-    def send(arguments: tuple[str, list[str]], *, expires: float) -> None:
-        assert expires == Settings.from_environ().lease_s
-        sent.append(arguments[1])
-
-    monkeypatch.setattr(stack_scrap.poll_batch, "apply_async", send)
-    stack_scrap.poll_due()
-    assert [len(batch) for batch in sent] == [2, 2, 1]
-    assert sorted(name for batch in sent for name in batch) == [f"s{number}" for number in range(5)]
-    stack_scrap.poll_due()
-    assert len(sent) == 3
-
-
-def test_a_worker_without_a_sources_file_says_so_once_and_goes_on_with_what_is_stored(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    storage.sources.synchronise([Source(id="a", name="A", url="https://a.example/")], [])
-    sent: list[object] = []
-    monkeypatch.setattr(stack_scrap.poll_batch, "apply_async", lambda arguments, **_: sent.append(arguments[1]))
-    for _ in range(3):
-        stack_scrap.poll_due()
-    assert sent == [["a"]]
-    assert ["no such sources file" in line for line in caplog.messages] == [True]
-
-
 def test_the_tasks_have_the_names_that_others_use() -> None:
-    assert {"feedmirror.poll_due", "feedmirror.poll_batch"} <= set(stack_scrap.app.tasks)
+    assert {"feedmirror.poll_due", "feedmirror.do_job"} <= set(stack_scrap.app.tasks)
     assert {entry["task"] for entry in stack_scrap.app.conf.beat_schedule.values()} <= set(stack_scrap.app.tasks)
 
 

@@ -166,7 +166,7 @@ def test_a_source_that_is_polled_at_this_moment_is_not_polled_beside_it(work: Wo
     server.serve("/feed", feed("one"))
     work.watch(a_feed(server))
     poller = Poller(work.storage, work.settings)
-    (claim,) = poller.claim_due()
+    claim = work.storage.sources.claim_due(limit=9, lease_s=60)
     job = work.look("blog")
     for _ in range(15):  # claimed, by who is no longer or not yet there: as often as it takes, and not a try
         waiting = work.do(job)
@@ -186,7 +186,7 @@ def test_a_look_that_is_under_way_keeps_the_schedule_away(work: Work, server: Fe
     due: list[Any] = []
 
     def answer(_: Request) -> bytes:
-        due.extend(Poller(work.storage, work.settings).claim_due())
+        due.extend(work.storage.sources.claim_due(limit=9, lease_s=60).source_ids)
         return feed("one")
 
     server.serve("/feed", answer)
