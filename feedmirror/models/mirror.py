@@ -249,7 +249,8 @@ class WatchedSource:
 
     `identity` is the rule by which its entries get their ids, None before the first one. `active` False: the sources
     file does not name it any more; its items stay. `slot`: what its group granted for this poll, None where that has no
-    limits.
+    limits. `by_hand`: this poll was asked for and was not due. `mistake`: what is wrong with the source in the sources
+    file, so that its last good version is polled; None if nothing is.
     """
 
     source: Source
@@ -259,6 +260,8 @@ class WatchedSource:
     lease: str | None = None
     slot: Slot | None = None
     active: bool = True
+    by_hand: bool = False
+    mistake: str | None = None
 
     @property
     def interval_s(self) -> float | None:

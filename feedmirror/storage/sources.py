@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateMany, UpdateOne
@@ -62,17 +63,21 @@ class Sources:
 
     # -- what is watched
 
-    def synchronise(self, sources: Iterable[Source], mistakes: Iterable[str]) -> bool:
+    def synchronise(
+        self, sources: Iterable[Source], mistakes: Iterable[str], *, kept: Mapping[str, str] = MappingProxyType({})
+    ) -> bool:
         """Make the collection say what the sources file says; sources that it no longer names rest.
 
         A source that is new, or has another address, is due at once; so is one with another interval, because the old
-        one may have been a day, and one that may lead to private addresses now. Known ones keep how they fared. Says
-        whether anything changed.
+        one may have been a day, and one that may lead to private addresses now. Known ones keep how they fared. `kept`:
+        by id, sources that stay as they are, and the mistake that is the reason. Says whether anything changed.
         """
         described = [_description(source, order=order) for order, source in enumerate(sources)]
         operations: list[UpdateOne | UpdateMany] = [_replacement(document) for document in described]
-        ids = [document["_id"] for document in described]
-        operations.append(UpdateMany({"_id": {"$nin": ids}, "active": True}, {"$set": {"active": False}}))
+        operations += [_keeping(source_id, mistake) for source_id, mistake in kept.items()]
+        named = [*(document["_id"] for document in described), *kept]
+        resting = {"$set": {"active": False, "mistake": None}}
+        operations.append(UpdateMany({"_id": {"$nin": named}, "active": True}, resting))
         written = self._sources.bulk_write(operations, ordered=False)
         noted = self._notes.update_one({"_id": _FILE}, {"$set": {"mistakes": list(mistakes)}}, upsert=True)
         return bool(written.upserted_count or written.modified_count or noted.modified_count or noted.upserted_id)
@@ -81,6 +86,10 @@ class Sources:
         """Describe a source that the file does not name: known, shown, and not polled by itself."""
         document = _description(source, order=0)
         self._sources.bulk_write([_replacement({**document, "active": False})])
+
+    def forget(self, source_id: str) -> bool:
+        """Forget a source that rests; False if it is polled again, or unknown."""
+        return bool(self._sources.delete_one({"_id": source_id, "active": False}).deleted_count)
 
     def all(self) -> list[WatchedSource]:
         """Every source, those that are polled first, in the order of the file."""
@@ -92,6 +101,19 @@ class Sources:
         note = self._notes.find_one({"_id": _FILE})
         return list(note["mistakes"]) if note else []
 
+    def note_mistakes(self, mistakes: Iterable[str]) -> None:
+        """Keep what is wrong with a sources file that cannot be read; all sources go on."""
+        self._notes.update_one({"_id": _FILE}, {"$set": {"mistakes": list(mistakes)}}, upsert=True)
+
+    def file_path(self) -> str | None:
+        """Where the sources file stands that the sources are from; None before the first one was read."""
+        note = self._notes.find_one({"_id": _FILE})
+        return note.get("path") if note else None
+
+    def note_file_path(self, path: str) -> None:
+        """Keep where the sources file stands."""
+        self._notes.update_one({"_id": _FILE}, {"$set": {"path": path}, "$setOnInsert": {"mistakes": []}}, upsert=True)
+
     # -- who polls what
 
     def claim_due(self, *, limit: int, lease_s: float) -> Claim:
@@ -100,13 +122,13 @@ class Sources:
         due = {"active": True, "due_at": {"$lte": now}}
         ids = [found["_id"] for found in self._sources.find(due, {"_id": 1}).sort("due_at", ASCENDING).limit(limit)]
         # Two beats may have found the same sources: the update takes only what is still due.
-        return self._claim({**due, "_id": {"$in": ids}}, lease_s, was_due_at="$due_at") if ids else Claim("")
+        return self._claim({**due, "_id": {"$in": ids}}, lease_s) if ids else Claim("")
 
     def claim_now(self, source_ids: Iterable[str], *, lease_s: float) -> Claim:
         """Claim these sources whether due or not, except those that somebody is polling."""
         ids = list(source_ids)
         free = [{"lease": None}, {"due_at": {"$lte": self._clock.now()}}]
-        return self._claim({"_id": {"$in": ids}, "$or": free}, lease_s, was_due_at="$$NOW")
+        return self._claim({"_id": {"$in": ids}, "$or": free}, lease_s)
 
     def begin(self, claim: Claim, *, lease_s: float) -> list[WatchedSource]:
         """Start to poll claimed sources, under a lease of their own; those whose claim was used are left out.
@@ -136,9 +158,9 @@ class Sources:
         if operations:
             self._sources.bulk_write(operations, ordered=False)
 
-    def _claim(self, wanted: _Document, lease_s: float, *, was_due_at: str) -> Claim:
+    def _claim(self, wanted: _Document, lease_s: float) -> Claim:
         lease = _token()
-        change = {"lease": lease, "was_due_at": was_due_at, "due_at": _from_now(lease_s)}
+        change = {"lease": lease, "was_due_at": "$due_at", "due_at": _from_now(lease_s)}
         self._sources.update_many(wanted, [{"$set": change}])
         claimed = self._sources.find({"lease": lease}, {"_id": 1})
         return Claim(lease, tuple(found["_id"] for found in claimed))
@@ -149,10 +171,12 @@ class Sources:
         A poll that began or ended after the clock was set back and before that was noticed, a second later at most, is
         moved as well: its source is looked at once too soon.
         """
-        sooner = {"$subtract": ["$due_at", by // timedelta(milliseconds=1)]}
+        by_ms = by // timedelta(milliseconds=1)
+        # what a poll by hand that fails goes back to is as late as it was
+        sooner = {moment: {"$subtract": [f"${moment}", by_ms]} for moment in ("due_at", "was_due_at")}
         # a source that rests may be held by a pass by hand; naming both lets the index find them
         later = {"active": {"$in": [True, False]}, "due_at": {"$gt": now}}
-        self._sources.update_many(later, [{"$set": {"due_at": sooner}}], session=session)
+        self._sources.update_many(later, [{"$set": sooner}], session=session)
         self._also_moved(now, by, session)
 
 
@@ -160,12 +184,20 @@ def _mine(watched: WatchedSource) -> _Document:
     return {"_id": watched.source.id, "lease": watched.lease}
 
 
+# A poll by hand that could not be made, or failed, leaves the polls that are due as they were: whoever asked is told.
+_AS_BEFORE: _Document = {"due_at": "$was_due_at", "lease": None}
+
+
 def _postponing(postponed: Postponed) -> UpdateOne:
+    if postponed.watched.by_hand:
+        return UpdateOne(_mine(postponed.watched), [{"$set": _AS_BEFORE}])
     change = {"due_at": _from_now(postponed.by_s), "lease": None, "looks.why": {"$literal": postponed.why}}
     return UpdateOne(_mine(postponed.watched), [{"$set": change}])
 
 
 def _ending(poll: Finished) -> UpdateOne:
+    if poll.watched.by_hand and not poll.outcome.ok:
+        return UpdateOne(_mine(poll.watched), [{"$set": _AS_BEFORE}])
     # the clock may have been set back since the poll began
     began_at: _Document = {"$min": ["$looks.last_at", "$$NOW"]}
     since = _due_or_began(began_at) if poll.from_due else began_at
@@ -275,8 +307,14 @@ def _replacement(document: _Document) -> UpdateOne:
         "source": {"$literal": described},
         "order": document["order"],
         "active": document.get("active", True),
+        "mistake": None,
     }
     return UpdateOne({"_id": document["_id"]}, [{"$set": change}], upsert=True)
+
+
+def _keeping(source_id: str, mistake: str) -> UpdateOne:
+    """Mark a source that is polled as it was; one that rests goes on resting."""
+    return UpdateOne({"_id": source_id, "active": True}, {"$set": {"mistake": mistake}})
 
 
 def watched_of(document: Mapping[str, Any]) -> WatchedSource:
@@ -289,6 +327,7 @@ def watched_of(document: Mapping[str, Any]) -> WatchedSource:
         identity=document.get("identity"),
         lease=document["lease"],
         active=document["active"],
+        mistake=document.get("mistake"),
     )
 
 
