@@ -99,7 +99,7 @@ class Sources:
     def mistakes(self) -> list[str]:
         """What is wrong in the sources file, one line each."""
         note = self._notes.find_one({"_id": _FILE})
-        return list(note["mistakes"]) if note else []
+        return list(note.get("mistakes", ())) if note else []
 
     def note_mistakes(self, mistakes: Iterable[str]) -> None:
         """Keep what is wrong with a sources file that cannot be read; all sources go on."""
@@ -112,7 +112,7 @@ class Sources:
 
     def note_file_path(self, path: str) -> None:
         """Keep where the sources file stands."""
-        self._notes.update_one({"_id": _FILE}, {"$set": {"path": path}, "$setOnInsert": {"mistakes": []}}, upsert=True)
+        self._notes.update_one({"_id": _FILE}, {"$set": {"path": path}}, upsert=True)
 
     # -- who polls what
 
