@@ -24,8 +24,8 @@ _MOST_NAMED = 3
 class Recognised:
     """What the file means for the sources that are known.
 
-    `sources` have their lasting ids. `kept`: by id, sources whose last good version goes on, and the mistake that is the
-    reason.
+    `sources` have their lasting ids. `kept`: by id, sources whose last good version goes on, and the mistake that is
+    the reason.
     """
 
     sources: tuple[Source, ...]
