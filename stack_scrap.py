@@ -20,7 +20,7 @@ from pymongo.errors import PyMongoError
 
 import celeryconfig
 from feedmirror.broker import broker_settings
-from feedmirror.by_hand import Looked, look_at, open_storage, poll_now, sources_of_file
+from feedmirror.by_hand import Looked, look_at, look_at_all
 from feedmirror.command_line import ended, tell
 from feedmirror.config import Settings
 from feedmirror.crew import Crew
@@ -171,10 +171,7 @@ def one_pass(urls: Sequence[str], *, store: bool = False) -> list[Finished]:
 
 def _look(urls: Sequence[str], *, store: bool) -> Looked:
     settings = Settings.from_environ()
-    if urls:
-        return look_at(settings, urls, store=store)
-    with open_storage(settings) as storage:
-        return Looked(poll_now(storage, settings, sources_of_file(storage, settings)))
+    return look_at(settings, urls, store=store) if urls else look_at_all(settings)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -193,6 +190,8 @@ def _print_pass(urls: Sequence[str], *, store: bool) -> int:
     fared = [*looked.stored, *looked.tried]
     for poll in fared:
         _print(poll)
+    for name in looked.busy:
+        print(f"{name}: a worker is polling it at this moment", file=sys.stderr)
     if looked.stored or not looked.tried:
         print(f"{_number(looked.stored)} new from {_sources(looked.stored)}", file=sys.stderr)
     if looked.tried:

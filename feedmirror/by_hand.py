@@ -82,17 +82,27 @@ def sources_of_file(storage: Storage, settings: Settings) -> list[Source]:
     used, named = storage.sources.file_path(), settings.sources_path.resolve()
     if used and Path(used) != named and Path(used).exists():
         raise ConfigError([f"the sources of this database are those of {used}, not of {named}: set FEEDMIRROR_SOURCES"])
-    SourcesWatch(tells_always=True).refresh(storage, settings.sources_path)
+    SourcesWatch(by_hand=True).refresh(storage, settings.sources_path)
     Poller(storage, settings).describe_groups()
     return [watched.source for watched in storage.sources.all() if watched.active]
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """How addresses fared: those whose items are stored, and those that were only tried."""
+    """How sources fared: those whose items are stored, and those that were only tried.
+
+    `busy`: the names of those that were left to the worker that is polling them at this moment.
+    """
 
     stored: Sequence[Finished] = ()
     tried: Sequence[Finished] = ()
+    busy: Sequence[str] = ()
+
+
+def look_at_all(settings: Settings) -> Looked:
+    """Look at every source of the sources file."""
+    with open_storage(settings) as storage:
+        return _looked(storage, settings, sources_of_file(storage, settings))
 
 
 def look_at(settings: Settings, urls: Sequence[str], *, store: bool) -> Looked:
@@ -110,8 +120,14 @@ def look_at(settings: Settings, urls: Sequence[str], *, store: bool) -> Looked:
         known = _of_file(storage, settings)
         if store:
             known = {**known, **_resting(storage, [url for url in urls if url not in known])}
-        stored = poll_now(storage, settings, [known[url] for url in urls if url in known])
-    return Looked(stored, [try_out(_by_hand(url), settings) for url in urls if url not in known])
+        looked = _looked(storage, settings, [known[url] for url in urls if url in known])
+    return replace(looked, tried=[try_out(_by_hand(url), settings) for url in urls if url not in known])
+
+
+def _looked(storage: Storage, settings: Settings, sources: Sequence[Source]) -> Looked:
+    stored = poll_now(storage, settings, sources)
+    ids = {poll.watched.source.id for poll in stored}
+    return Looked(stored, busy=[source.name for source in sources if source.id not in ids])
 
 
 def _addresses_in(path: Path) -> set[str]:

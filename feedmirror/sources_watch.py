@@ -22,14 +22,15 @@ GONE_AFTER_S = 10
 class SourcesWatch:
     """Remembers which state of the file was read last.
 
-    `tells_always`: mistakes are logged by this process whether or not another one has seen them before.
+    `by_hand`: a command has it. Mistakes are logged whether or not another process has seen them, and a file that
+    cannot be read is a matter of the command's shell: what is kept for the page is the worker's word.
     """
 
-    def __init__(self, *, tells_always: bool = False) -> None:
+    def __init__(self, *, by_hand: bool = False) -> None:
         self._looked = False
         self._read: tuple[int, int, int] | None = None
         self._seen_at = time.monotonic()
-        self._tells_always = tells_always
+        self._by_hand = by_hand
 
     def refresh(self, storage: Storage, path: Path) -> tuple[Source, ...] | None:
         """Read the file if it is not what it was; raises ConfigError, once, if it is not there or cannot be read.
@@ -45,7 +46,8 @@ class SourcesWatch:
         try:
             file = read_sources(path)
         except ConfigError as error:
-            storage.sources.note_mistakes(error.mistakes)
+            if not self._by_hand:
+                storage.sources.note_mistakes(error.mistakes)
             self._looked, self._read = True, state
             raise
         found = recognised(file, storage.sources.all())
@@ -55,7 +57,7 @@ class SourcesWatch:
         self._looked, self._read = True, state
         if has_changed:
             log.info("%s: %d sources", path.name, len(found.sources))
-        if has_changed or self._tells_always:
+        if has_changed or self._by_hand:
             for mistake in found.mistakes:
                 log.warning("%s", mistake)
         return found.sources

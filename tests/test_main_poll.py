@@ -128,6 +128,16 @@ def test_poll_with_another_sources_file_than_the_worker_retires_nothing(
     assert [watched.active for watched in storage.sources.all()] == [True, True]
 
 
+def test_a_command_that_cannot_read_the_file_leaves_the_word_of_the_worker(
+    sources: Path, storage: Storage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    SourcesWatch().refresh(storage, sources)
+    sources.write_bytes(b"\xff")
+    assert main(["poll", "Gone"]) == 2
+    assert "save the file as UTF-8" in capsys.readouterr().err
+    assert storage.sources.mistakes() == []
+
+
 def test_poll_without_a_variable_fails_and_says_which(
     sources: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -172,12 +172,14 @@ def test_an_address_that_was_tried_before_it_came_into_the_file_is_the_source_of
 
 
 def test_what_somebody_else_is_polling_is_left_to_them(
-    server: FeedServer, sources_path: Path, storage: Storage
+    server: FeedServer, sources_path: Path, storage: Storage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(sources_path, ("A", server.url("/a")), ("B", server.url("/b")))
     SourcesWatch().refresh(storage, sources_path)
     storage.sources.claim_now(["a"], lease_s=600)
     assert [poll.watched.source.id for poll in stack_scrap.one_pass([])] == ["b"]
+    assert stack_scrap.main([server.url("/a")]) == 1
+    assert capsys.readouterr().err == "A: a worker is polling it at this moment\n0 new from 0 sources\n"
     assert server.requests_for("/a") == []
 
 

@@ -131,10 +131,10 @@ def _column(given: str | Mapping[str, str], history: str | None) -> Column:
 def _from_environment(match: re.Match[str]) -> str:
     value = environ.get(match[1])
     if value is None:
-        raise FetchError(Failure.CLIENT_ERROR, f"the environment variable {match[1]} is not set")
+        raise FetchError(Failure.NOT_SET_UP, f"the environment variable {match[1]} is not set")
     if not _is_printable(value):
         what = "has signs in it that no header may have"
-        raise FetchError(Failure.CLIENT_ERROR, f"the environment variable {match[1]} {what}")
+        raise FetchError(Failure.NOT_SET_UP, f"the environment variable {match[1]} {what}")
     return value
 
 
