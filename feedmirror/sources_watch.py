@@ -23,7 +23,7 @@ class SourcesWatch:
     """Remembers which state of the file was read last.
 
     `by_hand`: a command has it. Mistakes are logged whether or not another process has seen them, and a file that
-    cannot be read is a matter of the command's shell: what is kept for the page is the worker's word.
+    cannot be read concerns the shell of the command: the mistakes that pages show are those of the worker.
     """
 
     def __init__(self, *, by_hand: bool = False) -> None:

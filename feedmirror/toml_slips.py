@@ -74,7 +74,7 @@ def _given_twice(lines: list[str], number: int, first_line: int) -> str | None:
 
 
 def _words(line: str, *, continues: bool) -> str | None:
-    """What is wrong with a line, None if that is nothing common. `continues`: it goes on with a list or a table."""
+    """What is wrong with a line, None if that is uncommon. `continues`: it goes on with a list or a table."""
     line = line.strip()
     for check in (_signs, _inside if continues else _statement):
         if words := check(line):

@@ -86,7 +86,7 @@ def test_what_was_removed_does_not_come_back(retired: Path, storage: Storage) ->
     assert titles(storage) == ["c", "d", "e"]
 
 
-def test_a_name_that_comes_back_has_the_same_id_and_the_items_that_were_left(retired: Path, storage: Storage) -> None:
+def test_a_name_that_comes_back_has_its_id_and_the_items_that_were_left(retired: Path, storage: Storage) -> None:
     main(["remove", "Old One"])
     write(retired, "Kept", "Old One")
     main(["poll", "nobody"])
@@ -140,6 +140,20 @@ def test_a_source_that_is_being_polled_is_left_alone(
     storage.sources.claim_now(["old-one"], lease_s=60)
     assert main(["remove", "Old One"]) == 1
     assert capsys.readouterr().err == "feedmirror: Old One is being polled at this moment; try again\n"
+
+
+def test_a_removal_that_is_interrupted_can_be_tried_again_at_once(
+    retired: Path, storage: Storage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(remove, "_remove_items", interrupted)
+        assert main(["remove", "Old One", "--items"]) == 130
+    assert capsys.readouterr().err == "feedmirror: interrupted\n"
+    assert main(["remove", "Old One", "--items"]) == 0
+    assert titles(storage) == ["c", "d"]
 
 
 def test_long_work_says_how_far_it_is(

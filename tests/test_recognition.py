@@ -89,7 +89,7 @@ def test_a_name_that_returns_is_the_source_that_it_was() -> None:
     assert ids(found(known("a", active=False), text=table("A", "moved"))) == {"A": "a"}
 
 
-def test_an_address_that_returns_under_a_new_name_is_the_source_that_it_was() -> None:
+def test_an_address_that_returns_under_a_new_name_is_the_source_it_was() -> None:
     assert ids(found(known("a", active=False), text=table("Better", "a"))) == {"Better": "a"}
 
 
@@ -97,7 +97,7 @@ def test_a_source_keeps_its_id_when_it_takes_the_address_of_a_retired_one() -> N
     assert ids(found(known("a"), known("b", active=False), text=table("A", "b"))) == {"A": "a"}
 
 
-def test_an_address_that_was_stored_by_hand_gives_its_id_to_no_other_source() -> None:
+def test_an_address_stored_by_hand_gives_its_id_to_no_other_source() -> None:
     url = "https://u.example/"
     by_hand = WatchedSource(source=Source(id=source_id(url), name=url, url=url), active=False)
     assert ids(found(by_hand, text=table("A", "u"))) == {"A": "a"}

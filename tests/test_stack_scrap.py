@@ -111,7 +111,7 @@ def test_an_address_that_the_file_does_not_name_leaves_nothing_behind(
     assert (storage.sources.all(), titles(storage)) == ([], [])
 
 
-def test_an_address_that_the_file_does_not_name_is_stored_when_that_is_asked_for(
+def test_an_address_that_the_file_does_not_name_is_stored_on_request(
     server: FeedServer, sources_path: Path, storage: Storage
 ) -> None:
     write(sources_path, ("A", server.url("/a")))
@@ -132,7 +132,7 @@ def test_of_addresses_those_of_the_file_are_stored_and_the_others_tried(
     assert [watched.source.id for watched in storage.sources.all()] == ["a"]
 
 
-def test_an_address_can_be_tried_without_a_database_and_without_a_sources_file(
+def test_an_address_can_be_tried_without_database_and_sources_file(
     server: FeedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MONGODB_URI", f"mongodb://127.0.0.1:{free_port()}/x?timeoutMS=200")

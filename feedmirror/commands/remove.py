@@ -4,6 +4,8 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from pymongo.errors import PyMongoError
@@ -12,7 +14,7 @@ from feedmirror.by_hand import open_storage, sources_of_file
 from feedmirror.command_line import tell
 from feedmirror.config import Settings
 from feedmirror.errors import ConfigError, FeedmirrorError, StorageError
-from feedmirror.models import WatchedSource
+from feedmirror.models import Postponed, WatchedSource
 from feedmirror.sources_file import source_id
 from feedmirror.storage import Storage
 
@@ -33,16 +35,28 @@ def run(options: argparse.Namespace) -> int:
         settings = Settings.from_environ()
         with open_storage(settings) as storage:
             watched = _retired(options.name, storage, settings)
-            if not storage.sources.claim_now([watched.source.id], lease_s=settings.lease_s).source_ids:
-                raise StorageError(f"{watched.source.name} is being polled at this moment; try again")
-            removed = _remove_items(watched, storage) if options.items else 0
-            if not storage.sources.forget(watched.source.id):
-                raise StorageError(f"{watched.source.name} has come back into the sources file meanwhile")
+            with _claimed(watched, storage, settings):
+                removed = _remove_items(watched, storage) if options.items else 0
+                if not storage.sources.forget(watched.source.id):
+                    raise StorageError(f"{watched.source.name} has come back into the sources file meanwhile")
     except (FeedmirrorError, PyMongoError) as error:
         return tell(error)
     what = f", and {removed:,} of its items or rows are removed" if options.items else "; its items stay"
     sys.stdout.write(f"{watched.source.name} is forgotten{what}\n")
     return 0
+
+
+@contextmanager
+def _claimed(watched: WatchedSource, storage: Storage, settings: Settings) -> Iterator[None]:
+    """Keep others from polling the source during the block; one that is interrupted can be tried again at once."""
+    claim = storage.sources.claim_now([watched.source.id], lease_s=settings.lease_s)
+    if not claim.source_ids:
+        raise StorageError(f"{watched.source.name} is being polled at this moment; try again")
+    try:
+        yield
+    finally:
+        mine = replace(watched, lease=claim.lease, by_hand=True)
+        storage.sources.postpone([Postponed(watched=mine, by_s=0, why="")])
 
 
 def _retired(name: str, storage: Storage, settings: Settings) -> WatchedSource:

@@ -184,7 +184,7 @@ def _mine(watched: WatchedSource) -> _Document:
     return {"_id": watched.source.id, "lease": watched.lease}
 
 
-# A poll by hand that could not be made, or failed, leaves the polls that are due as they were: whoever asked is told.
+# A poll by hand that fails, or has to wait, leaves the source as it was: its error goes to the command or job.
 _AS_BEFORE: _Document = {"due_at": "$was_due_at", "lease": None}
 
 

@@ -128,7 +128,7 @@ class Tables:
         return self._rows.count_documents({"source": source_id})
 
     def forget(self, source_id: str) -> Iterator[int]:
-        """Forget a table, some rows at a time: how many went each time. From the first on nobody finds it any more."""
+        """Forget a table, some rows at a time: how many went each time. From the first on there is no table."""
         self._runs.delete_one({"_id": source_id})
         self._seen.delete_many({"source": source_id})
         while ids := [row["_id"] for row in self._rows.find({"source": source_id}, {"_id": 1}).limit(_PORTION)]:
