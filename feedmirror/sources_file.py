@@ -134,6 +134,9 @@ def _read_block(block: str, reading: _Reading, first_line: int) -> Iterator[tupl
     except tomllib.TOMLDecodeError as error:
         yield slip_of(block, error, first_line=first_line)
         return
+    except RecursionError:
+        yield first_line, "there are too many brackets within each other"
+        return
     tables = parsed.pop("source", [])
     if not _are_tables(tables):
         yield first_line + _line_of("source", block), _IN_TWO_PAIRS
@@ -162,7 +165,7 @@ def _header_mistake(block: str) -> str | None:
         rest = header[good.end() :].strip()
         return _IN_TWO_PAIRS if rest.startswith("]") else "what follows [[source]] belongs in the next line"
     word = _word(header.partition("]")[0])
-    if word == "source":
+    if word in ("", "source"):
         return _IN_TWO_PAIRS
     if difflib.SequenceMatcher(None, word.casefold(), "source").ratio() >= _ALIKE:
         return f"a source is written [[source]], and not {header.partition('#')[0].strip()}"
@@ -188,6 +191,8 @@ def _line_of(key: str, block: str) -> int:
 # -- what can be read of a part that cannot be used
 
 _NAMES, _URLS = ("name", "formerly"), ("url",)
+# Neither a name nor an address is longer.
+_LONGEST_TEXT = 4000
 _QUOTES = "\"'“”„‘’«»"
 
 
@@ -196,7 +201,7 @@ def _texts(block: str, keys: tuple[str, ...]) -> tuple[str, ...]:
     own = re.split(r"^[ \t]*\[+[ \t]*source\.", block, maxsplit=1, flags=re.MULTILINE)[0]
     line = rf"^[ \t]*[\"']?(?:{'|'.join(keys)})[\"']?[ \t]*(?:[=:][ \t]*|(?=[{_QUOTES}]))(.*)$"
     found = (_text(match[1]) for match in re.finditer(line, own, re.MULTILINE | re.IGNORECASE))
-    return tuple(dict.fromkeys(text for text in found if text))
+    return tuple(dict.fromkeys(text for text in found if 0 < len(text) <= _LONGEST_TEXT))
 
 
 def _text(written: str) -> str:
@@ -204,7 +209,7 @@ def _text(written: str) -> str:
     try:
         value = tomllib.loads(f"x = {written}")["x"]
         return " ".join(value.split()) if isinstance(value, str) else ""
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         quoted = re.match(rf"[{_QUOTES}]+([^{_QUOTES}]*)[{_QUOTES}]", written)
         text = quoted[1] if quoted else re.split(r"[ \t]#", written)[0]
         return " ".join(text.strip(f" \t=,;{_QUOTES}").split())

@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 # A source has some twenty lines; in more, tomllib's own line is good enough.
 _MOST_LINES = 200
+# Of a line that is quoted in a mistake: a page and a log have to show it.
+_MOST_SHOWN = 80
 _MEANT = ((("true", "yes", "on", "y"), "true"), (("false", "no", "off", "n"), "false"))
 _NOTHING = ("null", "none", "nil", "undefined")
 _STRAIGHT = str.maketrans("“”„‟«»‘’‚‛", '""""""' + "''''")
@@ -41,7 +43,7 @@ def _said(error: tomllib.TOMLDecodeError, lines: list[str]) -> tuple[str, int]:
 def _parses(text: str) -> bool:
     try:
         tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return False
     return True
 
@@ -78,7 +80,7 @@ def _words(line: str, *, continues: bool) -> str | None:
     line = line.strip()
     for check in (_signs, _inside if continues else _statement):
         if words := check(line):
-            return words
+            return words if len(words) <= 2 * _MOST_SHOWN else f"{words[:_MOST_SHOWN]}..."
     return None
 
 

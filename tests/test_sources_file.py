@@ -398,6 +398,16 @@ def test_a_mistyped_header_is_told_and_the_source_above_it_used(header: str, tol
     assert (broken.names, broken.urls) == (("B",), ("https://b.example/",))
 
 
+@pytest.mark.parametrize(
+    "text", ["name = " + "[" * 50_000, "name = " + "a " * 50_000, "x" * 500_000, "[" * 50_000, 'a = "\n' * 5_000]
+)
+def test_a_file_of_nonsense_is_a_mistake_of_one_short_line(text: str) -> None:
+    file = parse_sources(f"{GOOD}[[source]]\n{text}\n")
+    assert [source.id for source in file.sources] == ["good"]
+    assert file.mistakes
+    assert max(map(len, file.mistakes)) < 200
+
+
 def test_a_slip_within_a_list_of_lines_is_told_in_its_own_line() -> None:
     text = 'kind = "api"\ncolumns = [\n    "a",\n    { name = "b", title = "B },\n    "c",\n]'
     file = parse_sources(f'[[source]]\nname = "A"\nurl = "https://a.example/"\n{text}\n')
