@@ -32,6 +32,7 @@ from feedmirror.sources_watch import SourcesWatch
 from feedmirror.storage import Storage
 from feedmirror.storage.sources import Claim
 from feedmirror.work import Worker
+from feedmirror.worker_log import say_outages_once
 
 # How long a worker waits for MongoDB within one operation: long enough for a restart to pass unnoticed.
 _TIMEOUT_S = 25
@@ -113,8 +114,9 @@ def _crew() -> Crew:
 
 
 @after_setup_logger.connect
-def _say_only_what_happened(**_: object) -> None:
+def _say_only_what_happened(logger: logging.Logger, **_: object) -> None:
     """A look for what is due is no event: Celery would print four lines for it every second."""
+    say_outages_once(logger)
     for name in ("celery.app.trace", "celery.beat", "celery.worker.strategy"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

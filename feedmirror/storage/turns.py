@@ -1,21 +1,19 @@
 """Turns of the writers on one machine, so that their transactions do not undo each other at the clock.
 
 MongoDB ends a transaction that meets a document held by another one: the work is done again, and `mongod.log` gets a
-line of a kilobyte. So the writers of one machine wait for each other here first, by a lock of the kernel, which a
-process that dies gives back.
+line of a kilobyte. So the writers of one machine wait for each other here first. The lock is a name that one socket at
+a time can have (abstract, see unix(7)): there is no file, and the kernel takes it back from a process that dies.
 
-Nothing rests on it: the transaction alone keeps the order. Writers on other machines, and writers that cannot open the
-file, meet at the clock as before. A process that is stopped keeps the lock, so the wait is bounded.
+Nothing rests on it: the transaction alone keeps the order. Writers on other machines, and on systems without such
+names, meet at the clock as before. A process that is stopped keeps the name, so the wait is bounded.
 """
 
-import fcntl
-import os
-import tempfile
+import errno
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha224
-from pathlib import Path
 from typing import Any
 
 from pymongo.database import Database
@@ -24,46 +22,33 @@ from pymongo.database import Database
 _WAIT_S = 1.0
 # After a wait in vain the next transactions begin at once: MongoDB ends the one that is stuck within this time.
 _NO_WAIT_S = 5.0
-# flock(2) has no time-out, so it is asked again and again: often enough to lose little beside a transaction.
+# Nothing tells when a name comes free, so it is asked for again and again: often enough to lose little.
 _ASK_AGAIN_S = 0.001
 
 
 class Turns:
-    """The turns at one database. Each writer may have its own object: all meet at the same file."""
+    """The turns at one database. Each writer may have its own object: all ask for the same name."""
 
-    def __init__(self, database: Database[dict[str, Any]], directory: Path | None = None):
+    def __init__(self, database: Database[dict[str, Any]]):
         self._database = database
-        self._directory = directory or Path(tempfile.gettempdir())
         self._wait_again_at = 0.0
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Wait for the writers that came first, for a second at most, and hold up the others during the block."""
-        file = self._open()
-        try:
-            if file is not None:
-                self._wait_for(file)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as lock:
+            self._wait_for(lock)
             yield
-        finally:
-            if file is not None:
-                os.close(file)
 
     @property
-    def path(self) -> Path:
-        """The file of the lock: one for each database, and for each user, who could not open that of another one."""
+    def name(self) -> str:
+        """What a lock is called: one name for each database."""
         place = f"{self._database.client.primary} {self._database.name}"
-        return self._directory / f"feedmirror-{os.getuid()}-{sha224(place.encode()).hexdigest()[:16]}.lock"
+        return f"\0feedmirror-{sha224(place.encode()).hexdigest()[:32]}"
 
-    def _open(self) -> int | None:
-        """A description of the file of its own: its lock holds against those of other threads as well."""
-        try:
-            return os.open(self.path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        except OSError:  # a temporary directory that is full or read-only
-            return None
-
-    def _wait_for(self, file: int) -> None:
-        began = time.monotonic()
-        while not _locked(file):
+    def _wait_for(self, lock: socket.socket) -> None:
+        name, began = self.name, time.monotonic()
+        while not _has_name(lock, name):
             now = time.monotonic()
             if now < self._wait_again_at:
                 return
@@ -73,12 +58,10 @@ class Turns:
             time.sleep(_ASK_AGAIN_S)
 
 
-def _locked(file: int) -> bool:
-    """Whether the lock is taken, or there are no locks on this file system."""
+def _has_name(lock: socket.socket, name: str) -> bool:
+    """Whether the name is ours now, or there are no such names here."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
+        lock.bind(name)
+    except OSError as error:
+        return error.errno != errno.EADDRINUSE
     return True
