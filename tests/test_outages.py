@@ -186,7 +186,8 @@ def test_a_database_that_was_away_is_two_lines_in_each_process(
         database, redis = MongoDB(tmp_path / "mongodb"), Redis(tmp_path / "redis")
         stack.callback(database.close)
         stack.callback(redis.close)
-        program = worker(MONGODB_URI=database.url, CELERY_BROKER_URL=redis.url)
+        # by itself it waits for 25 s, in which most outages pass unnoticed
+        program = worker(MONGODB_URI=f"{database.url}&timeoutMS=1000", CELERY_BROKER_URL=redis.url)
         before = program.output
         go_away(database)
         polled(feed)
