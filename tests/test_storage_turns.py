@@ -22,7 +22,7 @@ FEW_MORE = 1.05
 
 # Advances the clock as often as it is told to, and says how often that was begun.
 _WRITER = """
-import sys
+import sys, time
 from feedmirror.db import Connection
 from feedmirror.storage import Storage
 clock = Storage(Connection(sys.argv[1], timeout_s=20).database()).clock
@@ -31,6 +31,7 @@ def write(session):
     global begun
     begun += 1
     clock.advance(1, session)
+    time.sleep(0.002)  # what it takes to insert something
 print("ready", flush=True)
 sys.stdin.readline()
 for _ in range(int(sys.argv[2])):
@@ -80,13 +81,15 @@ def waited(turns: Turns) -> float:
 
 
 def test_processes_do_not_meet_at_the_clock(database_uri: str, storage: Storage) -> None:
-    """Without turns, each transaction of two such processes is begun twice on average."""
     count = 200
     with program(_WRITER, database_uri, str(count)) as one, program(_WRITER, database_uri, str(count)) as other:
         for process in (one, other):
             assert process.stdout
             assert process.stdout.readline() == "ready\n"
-        begun = [process.communicate("go\n", timeout=60)[0] for process in (one, other)]
+        for process in (one, other):
+            assert process.stdin
+            print("go", file=process.stdin, flush=True)
+        begun = [process.communicate(timeout=60)[0] for process in (one, other)]
     assert sum(map(int, begun)) < 2 * count * FEW_MORE
 
 
