@@ -15,26 +15,26 @@ HAS_PYTHON = { command -v $(PYTHON) >/dev/null || { echo "feedmirror: no $(PYTHO
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
+SYSTEM := exec python -m feedmirror.system --end-with-parent
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 .PHONY: run demo serve db flower test screenshot conformance bench bench-scale bench-stored format lock clean
 
 run: preflight-serve $(VENV)/.run
-	@python -m feedmirror.mongod honcho start --port "$${PORT:-8080}"
+	@$(SYSTEM) run
 
 demo: preflight-serve $(VENV)/.run
 	@FEEDMIRROR_DATA="$${FEEDMIRROR_DATA:-data/demo}" FEEDMIRROR_SOURCES="$${FEEDMIRROR_DATA:-data/demo}/sources.toml" \
-	python -m feedmirror.mongod honcho --procfile Procfile.demo start --port "$${PORT:-8080}"
+	$(SYSTEM) demo
 
 serve: preflight-serve $(VENV)/.run
-	@python -m feedmirror.mongod python -m feedmirror.web.processes
+	@$(SYSTEM) serve
 
 db: preflight $(VENV)/.run
-	@python -m feedmirror.mongod
+	@$(SYSTEM) db
 
-# On loopback alone, since nobody is asked who they are.
 flower: preflight $(VENV)/.flower
-	@python -m feedmirror.mongod celery -A stack_scrap flower --address=127.0.0.1 --port="$${FLOWER_PORT:-5555}"
+	@$(SYSTEM) flower
 
 test: preflight $(VENV)/.test
 	@tests/install-programs

@@ -56,6 +56,7 @@ def serve(site: Site, host: str, port: int) -> None:
     cherrypy.tree.mount(site.application, "")
     cherrypy.server.instance = PromptServer(cherrypy.server, polls_at_hand(site.updates))
     cherrypy.server.instance.keep_alive_conn_limit = _KEPT_ALIVE
+    cherrypy.engine.signals.handlers["SIGINT"] = cherrypy.engine.exit
     cherrypy.engine.signals.subscribe()
     Following(site.follower).subscribe()
     cherrypy.engine.start()
