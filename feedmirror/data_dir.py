@@ -29,17 +29,41 @@ def has_database(data_dir: Path) -> bool:
 
 @contextmanager
 def held(data_dir: Path, *, answers: Callable[[], bool]) -> Iterator[int | None]:
-    """The lock on the directory, made where there is none, for the time of the block; None if its MongoDB `answers`.
-
-    Raises ConfigError if the directory cannot be used, or is in use by a process whose MongoDB does not answer.
-    """
-    _check(data_dir)
-    lock = _lock(data_dir, answers)
+    """What `take` gives, for the time of the block."""
+    lock = take(data_dir, answers=answers)
     try:
         yield lock
     finally:
         if lock is not None:
             os.close(lock)
+
+
+def take(data_dir: Path, *, answers: Callable[[], bool]) -> int | None:
+    """The lock on the directory, made where there is none; None if the MongoDB of the process that has it `answers`.
+
+    Raises ConfigError if the directory cannot be used, or is in use by a process whose MongoDB does not answer.
+    """
+    _check(data_dir)
+    deadline = time.monotonic() + _PATIENCE_S
+    while (lock := take_at_once(data_dir)) is None and not (_is_alive(data_lock.holder(data_dir)) and answers()):
+        if time.monotonic() > deadline:
+            process = data_lock.holder(data_dir) or "unknown"
+            raise ConfigError(
+                [
+                    f"another Feedmirror (process {process}) has {data_dir}/, and its MongoDB does not answer:"
+                    f" stop it, or {_ANOTHER}"
+                ]
+            )
+        time.sleep(_AGAIN_S)
+    return lock
+
+
+def take_at_once(data_dir: Path) -> int | None:
+    """The lock on the directory, None if another process has it; raises ConfigError."""
+    try:
+        return data_lock.take(data_dir)
+    except OSError as error:
+        raise _unusable(data_dir, error) from None
 
 
 def remembered_port(data_dir: Path) -> int | None:
@@ -107,25 +131,15 @@ def _unusable(data_dir: Path, error: OSError) -> ConfigError:
     return ConfigError([f"cannot use {data_dir}/ ({error.strerror}): make it writable for this user, or {_ANOTHER}"])
 
 
-def _lock(data_dir: Path, answers: Callable[[], bool]) -> int | None:
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            if (lock := data_lock.take(data_dir)) is not None:
-                return lock
-        except OSError as error:
-            raise _unusable(data_dir, error) from None
-        if answers():
-            return None
-        if time.monotonic() > deadline:
-            process = data_lock.holder(data_dir) or "unknown"
-            raise ConfigError(
-                [
-                    f"another Feedmirror (process {process}) has {data_dir}/, and its MongoDB does not answer:"
-                    f" stop it, or {_ANOTHER}"
-                ]
-            )
-        time.sleep(_AGAIN_S)
+def _is_alive(process: int | None) -> bool:
+    """Whether there is such a process: MongoDB keeps the lock of one that was killed until it has ended, too."""
+    try:
+        os.kill(process or 0, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return bool(process)
 
 
 def _user(number: int) -> str:

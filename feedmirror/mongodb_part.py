@@ -1,11 +1,12 @@
 """The bundled MongoDB as a part of the system: it waits for room on its disk, and its log stays small."""
 
+import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
-from feedmirror import data_dir, disk, mongod
+from feedmirror import data_dir, data_lock, disk, mongod
 from feedmirror.config import Settings
 from feedmirror.errors import MongodError
 from feedmirror.part import Part, say
@@ -15,12 +16,18 @@ _LOOK_EVERY_S = 5
 
 
 class MongodbPart(Part):
-    """Other shells find it through the data directory as soon as it is usable for the first time."""
+    """Other shells find it through the data directory as soon as it is usable for the first time.
+
+    Where another process has the data directory, its MongoDB is used, until it ends and this one takes its place.
+    """
 
     only_errors = True
+    when_orphaned = signal.SIGTERM  # it has something to put in order, and waits for nothing
 
-    def __init__(self, settings: Settings, port: int, lock: int):
-        super().__init__("mongodb", mongod.command(settings.data_dir, port), inherited=[lock])
+    def __init__(self, settings: Settings, port: int, lock: int | None):
+        super().__init__("mongodb", mongod.command(settings.data_dir, port))
+        self.is_there = lock is None
+        self._lock = lock
         self.uri = mongod.uri_at(port)
         self._data_dir, self._port = settings.data_dir, port
         self._disk = disk.Watch(settings)
@@ -29,6 +36,11 @@ class MongodbPart(Part):
 
     def obstacle(self) -> str | None:
         self._is_usable = False
+        if self._lock is None:
+            self._lock = data_dir.take_at_once(self._data_dir)
+        if self._lock is None:
+            return f"another Feedmirror (process {data_lock.holder(self._data_dir)}) has one, which is used"
+        self.inherited = [self._lock]
         if told := disk.full(self._data_dir):
             return told
         try:
@@ -44,6 +56,16 @@ class MongodbPart(Part):
             self._look_at = time.monotonic() + _LOOK_EVERY_S
             self._look_after()
         return self._is_usable
+
+    def ends(self) -> None:
+        """From now on no process shall begin to use it."""
+        if self._lock is not None:
+            data_dir.withdraw(self._data_dir)
+
+    def close(self) -> None:
+        """Give the data directory back."""
+        if self._lock is not None:
+            os.close(self._lock)
 
     def last_lines(self) -> Sequence[str]:
         if told := disk.full(self._data_dir):
@@ -69,19 +91,20 @@ class MongodbPart(Part):
 
 
 @contextmanager
-def mongodb(settings: Settings) -> Iterator[MongodbPart | str]:
-    """The bundled MongoDB as a part to be kept up, or the address of the one that is there already.
+def mongodb(settings: Settings) -> Iterator[MongodbPart | None]:
+    """The bundled MongoDB as a part to be kept up; None where MONGODB_URI names another.
 
     Raises ConfigError where the data directory cannot be used, MongodError where no MongoDB can be run.
     """
     if settings.mongodb_uri:
-        yield settings.mongodb_uri
+        yield None
         return
-    with data_dir.held(settings.data_dir, answers=lambda: mongod.answers(settings)) as lock:
-        if lock is None:
-            yield settings.database_uri
-            return
-        try:
-            yield MongodbPart(settings, data_dir.free_port(settings.data_dir), lock)
-        finally:
-            data_dir.withdraw(settings.data_dir)
+    lock = data_dir.take(settings.data_dir, answers=lambda: mongod.answers(settings))
+    with closing(MongodbPart(settings, _port(settings, lock), lock)) as part:
+        yield part
+
+
+def _port(settings: Settings, lock: int | None) -> int:
+    if lock is None and (port := data_dir.remembered_port(settings.data_dir)):
+        return port
+    return data_dir.free_port(settings.data_dir)

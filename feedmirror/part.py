@@ -12,6 +12,8 @@ class Part:
 
     # Of a program that has a log of its own, only the standard error is shown.
     only_errors = False
+    # What the kernel sends it when its supervisor is killed: an orderly end may wait for programs that end as well.
+    when_orphaned = signal.SIGKILL
 
     def __init__(self, name: str, command: Sequence[str], inherited: Sequence[int] = ()):
         self.name = name
@@ -25,6 +27,9 @@ class Part:
     def tend(self) -> bool:
         """Called several times a second while it runs; whether it is usable."""
         return True
+
+    def ends(self) -> None:
+        """Called when everything is about to be ended."""
 
     def last_lines(self) -> Sequence[str]:
         """What it said last, where that is not on its output."""

@@ -91,7 +91,7 @@ class _Kept:
         parent = os.getpid()
 
         def begin() -> None:
-            end_with_parent(parent=parent)
+            end_with_parent(self._part.when_orphaned, parent=parent)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
         self._started_at = time.monotonic()
@@ -151,16 +151,16 @@ class _Kept:
             self._reader.join(_LAST_LINES_S)
 
 
-def supervise(base: Part | None, others: Sequence[Part], env: Mapping[str, str]) -> int:
+def supervise(base: Part | None, others: Sequence[Part], env: Mapping[str, str], *, begun: bool = False) -> int:
     """Keep all of them up until SIGTERM, Ctrl-C or a hang-up; gives the exit status.
 
+    The others begin once the base is usable, or at once if they have `begun`.
     To be called in the main thread, since the kernel ends the programs with the thread that started them.
     """
     first = [_Kept(base, env)] if base else []
     then = [_Kept(part, env) for part in others]
     with told_to_end() as is_told:
         try:
-            begun = not first
             while not is_told(_LOOK_S):
                 usable = [kept.look() for kept in first]
                 begun = begun or all(usable)
@@ -171,6 +171,8 @@ def supervise(base: Part | None, others: Sequence[Part], env: Mapping[str, str])
         else:
             told = ""
         finally:
+            if base:
+                base.ends()
             _end(then)
             _end(first)
     if told:

@@ -71,14 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return MISCONFIGURED
 
 
-def _keep_up(system: str, settings: "Settings", base: "MongodbPart | str") -> int:
-    """`base` is the bundled MongoDB, or the address of another."""
-    if isinstance(base, str):
-        say("mongodb", f"MongoDB is at {base}, and not started here")
-    uri = base if isinstance(base, str) else base.uri
-    names = _SYSTEMS[system]
-    parts = [Part(name, [word.format(**_words(settings)) for word in _PROGRAMS[name]]) for name in names]
-    return supervise(None if isinstance(base, str) else base, parts, {**os.environ, "MONGODB_URI": uri})
+def _keep_up(system: str, settings: "Settings", base: "MongodbPart | None") -> int:
+    uri = settings.mongodb_uri or (base.uri if base else "")
+    if not base or base.is_there:
+        say("mongodb", f"MongoDB is at {uri}, and not started here")
+    words = _words(settings)
+    parts = [Part(name, [word.format(**words) for word in _PROGRAMS[name]]) for name in _SYSTEMS[system]]
+    return supervise(base, parts, {**os.environ, "MONGODB_URI": uri}, begun=not base or base.is_there)
 
 
 def _words(settings: "Settings") -> dict[str, object]:

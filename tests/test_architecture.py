@@ -47,7 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "db": {*BASE, "config"},
     "storage": {*BASE, "config", "politeness", "table", "words"},
     "mongod": {*BASE, "config", "data_dir", "disk", "parent", "preflight"},
-    "mongodb_part": {"config", "data_dir", "disk", "mongod", "part"},
+    "mongodb_part": {*BASE, "config", "data_dir", "data_lock", "disk", "mongod", "part"},
     "system": {*BASE, "config", "mongodb_part", "parent", "part", "supervisor"},
     "sources_watch": {*BASE, "config", "sources_file", "storage"},
     "crew": BASE,
