@@ -1,19 +1,32 @@
 """The mirror from the command line: `python -m feedmirror COMMAND ...`."""
 
 import argparse
+import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 from feedmirror.commands import parse, poll, sources
+from feedmirror.errors import ConfigError
 
 _COMMANDS = (parse, poll, sources)
+_MISCONFIGURED = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name; its exit status."""
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
-    return run(options)
+    try:
+        status = run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # which Python flushes once more at its end
+        return 0
+    except ConfigError as error:
+        sys.stderr.writelines(f"feedmirror: {mistake}\n" for mistake in error.mistakes)
+        return _MISCONFIGURED
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -25,4 +38,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    logging.raiseExceptions = False  # a line that no program reads any more (`| head`) is no error
     sys.exit(main())

@@ -43,9 +43,15 @@ def take(data_dir: Path, *, answers: Callable[[], bool]) -> int | None:
 
     Raises ConfigError if the directory cannot be used, or is in use by a process whose MongoDB does not answer.
     """
+
+    def can_be_shared() -> bool:
+        return _is_alive(data_lock.holder(data_dir)) and answers()
+
+    if can_be_shared():  # to which end this user need not be able to write there
+        return None
     _check(data_dir)
     deadline = time.monotonic() + _PATIENCE_S
-    while (lock := take_at_once(data_dir)) is None and not (_is_alive(data_lock.holder(data_dir)) and answers()):
+    while (lock := take_at_once(data_dir)) is None and not can_be_shared():
         if time.monotonic() > deadline:
             process = data_lock.holder(data_dir) or "unknown"
             raise ConfigError(

@@ -10,7 +10,7 @@ from pymongo.errors import PyMongoError
 
 from feedmirror.by_hand import open_storage
 from feedmirror.config import Settings
-from feedmirror.errors import FeedmirrorError
+from feedmirror.errors import ConfigError, FeedmirrorError
 from feedmirror.models import WatchedSource
 from feedmirror.politeness import as_asked, group_of
 from feedmirror.web import times
@@ -29,12 +29,14 @@ def add_to(commands: Any) -> None:
 
 
 def run(_: argparse.Namespace) -> int:
-    """Print the table; 1 if MongoDB cannot be asked."""
+    """Print the table; 1 if MongoDB cannot be asked. Raises ConfigError."""
     try:
-        with open_storage(Settings.from_environ()) as storage:
+        with open_storage(Settings.from_environ(), creates=False) as storage:
             now = datetime.now(UTC)
             rows = [_row(one, now) for one in storage.watchlist.every()]
             mistakes = storage.sources.mistakes()
+    except ConfigError:
+        raise
     except (FeedmirrorError, PyMongoError) as error:
         sys.stderr.write(f"feedmirror: {error}\n")
         return 1
