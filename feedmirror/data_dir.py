@@ -95,10 +95,13 @@ def free_port(data_dir: Path) -> int:
     return port
 
 
-def announce(data_dir: Path, port: int, uri: str) -> None:
-    """Let other processes find MongoDB at this address, and remember its port."""
+def remember_port(data_dir: Path, port: int) -> None:
     if remembered_port(data_dir) != port:
         (data_dir / "mongodb-port").write_text(f"{port}\n", "ascii")
+
+
+def announce(data_dir: Path, uri: str) -> None:
+    """Let other processes find MongoDB at this address."""
     _address(data_dir).write_text(f"{uri}\n", "utf-8")
 
 

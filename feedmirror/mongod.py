@@ -122,7 +122,7 @@ def running(settings: Settings) -> Iterator[Mongod | None]:
         mongod = Mongod(settings.data_dir, port, inherited=[lock])
         try:
             mongod.wait_until_usable()
-            directories.announce(settings.data_dir, port, mongod.uri)
+            directories.announce(settings.data_dir, mongod.uri)
             yield mongod
         finally:
             directories.withdraw(settings.data_dir)
@@ -186,6 +186,7 @@ def prepare(data_dir: Path, port: int) -> None:
     (data_dir / "mongodb").mkdir(parents=True, exist_ok=True)
     shorten(log_of(data_dir))
     _take_along(data_dir, port)
+    directories.remember_port(data_dir, port)
 
 
 def _take_along(data_dir: Path, port: int) -> None:

@@ -77,7 +77,7 @@ class MongodbPart(Part):
             if not mongod.is_usable(client, self._port):
                 return False
         try:
-            data_dir.announce(self._data_dir, self._port, self.uri)
+            data_dir.announce(self._data_dir, self.uri)
         except OSError as error:
             say(self.name, f"other shells will not find it: {error}")
         say(self.name, f"MongoDB is ready at {self.uri}")
