@@ -5,6 +5,7 @@ data directory (see `data_dir`). What keeps it up is `supervisor`; what is store
 """
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -267,12 +268,20 @@ def last_lines(log: Path, count: int = 8) -> list[str]:
     return (wrong or [text for _, text in found])[-count:]
 
 
+def complaint(line: str) -> str | None:
+    """What a line of its output complains of, in words; None for the rest of a crash, and for what is none."""
+    severity, text = _readable(line)
+    if severity not in ("E", "F", "") or re.match(r"BACKTRACE|\s*Frame:|\s*$", line):
+        return None
+    return text
+
+
 def _readable(line: str) -> tuple[str, str]:
     """Its severity, and what a line says."""
     try:
         entry = json.loads(line)
-        details = json.dumps(entry.get("attr", {}))
-        return entry["s"], f"{entry['msg']} {'' if details == '{}' else details}"[:_LINE_MAX].rstrip()
+        details = ", ".join(f"{name}: {value}" for name, value in entry.get("attr", {}).items())
+        return entry["s"], f"{entry['msg']} ({details})"[:_LINE_MAX].removesuffix(" ()")
     except (ValueError, KeyError, TypeError, AttributeError):
         return "", line.rstrip("\n")[:_LINE_MAX]
 

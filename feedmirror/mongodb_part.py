@@ -21,7 +21,6 @@ class MongodbPart(Part):
     Where another process has the data directory, its MongoDB is used, until it ends and this one takes its place.
     """
 
-    only_errors = True
     when_orphaned = signal.SIGTERM  # it has something to put in order, and waits for nothing
 
     def __init__(self, settings: Settings, port: int, lock: int | None):
@@ -56,6 +55,9 @@ class MongodbPart(Part):
             self._look_at = time.monotonic() + _LOOK_EVERY_S
             self._look_after()
         return self._is_usable
+
+    def shown(self, line: str) -> str | None:
+        return mongod.complaint(line)
 
     def ends(self) -> None:
         """From now on no process shall begin to use it."""

@@ -10,8 +10,6 @@ from contextlib import suppress
 class Part:
     """A program to keep up. Subclasses know more of theirs."""
 
-    # Of a program that has a log of its own, only the standard error is shown.
-    only_errors = False
     # What the kernel sends it when its supervisor is killed: an orderly end may wait for programs that end as well.
     when_orphaned = signal.SIGKILL
 
@@ -27,6 +25,10 @@ class Part:
     def tend(self) -> bool:
         """Called several times a second while it runs; whether it is usable."""
         return True
+
+    def shown(self, line: str) -> str | None:
+        """A line of its output as it is shown to people, None if it is not."""
+        return line
 
     def ends(self) -> None:
         """Called when everything is about to be ended."""

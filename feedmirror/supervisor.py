@@ -100,8 +100,8 @@ class _Kept:
                 self._part.command,
                 env=self._env,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL if self._part.only_errors else subprocess.PIPE,
-                stderr=subprocess.PIPE if self._part.only_errors else subprocess.STDOUT,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for us, and its children are known by their group
                 preexec_fn=begin,
                 pass_fds=self._part.inherited,
@@ -115,13 +115,13 @@ class _Kept:
         self._reader.start()
 
     def _show(self, process: subprocess.Popen[bytes]) -> None:
-        output = process.stdout or process.stderr
-        assert output is not None
-        with output:
+        assert process.stdout is not None
+        with process.stdout as output:
             for line in iter(lambda: output.readline(_LINE_MAX_BYTES), b""):
-                text = line.decode("utf-8", "replace").rstrip()
-                self._lines.append(text)
-                say(self._part.name, text)
+                text = self._part.shown(line.decode("utf-8", "replace").rstrip())
+                if text is not None:
+                    self._lines.append(text)
+                    say(self._part.name, text)
 
     def _ended(self, code: int) -> None:
         """Say how it ended, and when it starts again."""
