@@ -174,7 +174,10 @@ def test_one_pass_prints_what_is_new_and_the_second_one_nothing(database_uri: st
 @pytest.fixture
 def make_run(tmp_path: Path, feed: GrowingFeed, start: Callable[..., Running]) -> Callable[[], Running]:
     env = environment(
-        FEEDMIRROR_SOURCES=str(feed.sources), FEEDMIRROR_DATA=str(tmp_path / "data"), PORT=str(free_port())
+        FEEDMIRROR_SOURCES=str(feed.sources),
+        FEEDMIRROR_DATA=str(tmp_path / "data"),
+        FEEDMIRROR_LEASE="5s",  # of what a killed worker held
+        PORT=str(free_port()),
     )
     runs = iter(range(10))
     return lambda: start(f"make{next(runs)}", ["make", "run"], env)
