@@ -94,7 +94,7 @@ class Settings:
             # a copy of a data directory carries the address of the original's, and is in use by no process
             if data_lock.holder(self.data_dir) is not None:
                 return self.bundled_uri_path.read_text("utf-8").strip()
-        except FileNotFoundError:
+        except OSError:  # not usable yet, or another user's
             pass
         raise ConfigError(
             ["no MongoDB: start the bundled one with `make db` (or everything with `make run`), or set MONGODB_URI"]

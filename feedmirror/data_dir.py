@@ -23,8 +23,10 @@ _AGAIN_S = 0.1
 
 
 def has_database(data_dir: Path) -> bool:
-    """Whether MongoDB has ever stored something there."""
-    return (data_dir / "mongodb" / "WiredTiger").exists()
+    """Whether MongoDB has ever stored something there, as far as this user can see."""
+    with suppress(OSError):
+        return (data_dir / "mongodb" / "WiredTiger").exists()
+    return False
 
 
 @contextmanager
@@ -136,7 +138,7 @@ _ANOTHER = "set FEEDMIRROR_DATA to another directory"
 
 
 def _unusable(data_dir: Path, error: OSError) -> ConfigError:
-    if data_dir.is_file():
+    if isinstance(error, FileExistsError):
         return ConfigError([f"{data_dir} is a file, and must be a directory: {_ANOTHER}"])
     return ConfigError([f"cannot use {data_dir}/ ({error.strerror}): make it writable for this user, or {_ANOTHER}"])
 

@@ -5,6 +5,7 @@ own, about which nothing is known here.
 """
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from feedmirror.config import Settings
@@ -70,6 +71,8 @@ def _is_bundled(settings: Settings) -> bool:
 
 
 def _left_mb(path: Path) -> int:
-    """Megabytes that this user may still write there, or where the directory will be made."""
-    existing = next(one for one in (path, *path.parents) if one.exists())
-    return shutil.disk_usage(existing).free // _MB
+    """Megabytes that this user may still write there, or where the directory will be made; many if that is unknown."""
+    for one in (path, *path.parents):
+        with suppress(OSError):
+            return shutil.disk_usage(one).free // _MB
+    return _LITTLE_MB

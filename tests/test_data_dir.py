@@ -4,12 +4,16 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from feedmirror import data_lock, mongod
+from feedmirror import disk as disk_room
 from feedmirror.config import Settings
+from feedmirror.data_dir import has_database
 from feedmirror.errors import ConfigError
 from tests.disks import disk
 from tests.processes import PYTHON, ROOT, environment
@@ -69,19 +73,50 @@ def test_a_database_of_another_user_is_told_to_root_as_well(tmp_path: Path) -> N
     assert contents(path) == [str(path / "mongodb")]
 
 
-def test_a_directory_that_is_not_writable_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "data"
-    path.mkdir(0o555)
-    if os.geteuid() == 0:  # who may write everywhere: as another user, within this process
+@pytest.fixture
+def _nobody() -> Iterator[None]:
+    """This process as a user without rights, if it is root's."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
 
-        def refuse(**_: object) -> None:
-            raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """A directory that other users may enter; those of tests are not such."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory)
+        path.chmod(0o755)
+        yield path
+
+
+def test_a_directory_that_is_not_writable_is_told(reachable: Path, request: pytest.FixtureRequest) -> None:
+    path = reachable / "data"
+    path.mkdir()
+    path.chmod(0o555)
+    request.getfixturevalue("_nobody")
     with pytest.raises(ConfigError) as caught, mongod.running(Settings(data_dir=path)):
         pytest.fail("it is not writable")
     assert str(caught.value) == f"cannot use {path}/ (Permission denied): make it writable for this user, or {ANOTHER}"
     assert contents(path) == []
+
+
+def test_a_directory_that_cannot_be_reached_is_told(reachable: Path, request: pytest.FixtureRequest) -> None:
+    path = reachable / "closed" / "data"
+    path.mkdir(parents=True)
+    path.parent.chmod(0o000)
+    request.getfixturevalue("_nobody")
+    settings = Settings(data_dir=path)
+    with pytest.raises(ConfigError, match=r"Permission denied"), mongod.running(settings):
+        pytest.fail("it cannot be reached")
+    with pytest.raises(ConfigError, match=r"^no MongoDB"):
+        _ = settings.database_uri
+    assert disk_room.shortage(settings) is None
+    assert not has_database(path)
 
 
 # -- the lock
