@@ -54,9 +54,9 @@ def missing_for_python():
     return []
 
 
-def port_taken(host, port):
-    # type: (str, int) -> str | None
-    """Why nothing can listen there, None if it can be."""
+def port_taken(host, port, settings="PORT or HOST"):
+    # type: (str, int, str) -> str | None
+    """Why nothing can listen there, and which settings name another place; None if it can be."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # as the server does it: a port that only waits for old connections to fade is free
@@ -71,7 +71,7 @@ def port_taken(host, port):
                     host,
                     port,
                 )
-            return "cannot listen on %s port %d (%s): set PORT or HOST to another" % (host, port, error.strerror)
+            return "cannot listen on %s port %d (%s): set %s to another" % (host, port, error.strerror, settings)
     return None
 
 

@@ -128,11 +128,10 @@ class _Kept:
         assert self._process is not None
         self._clear_away(self._process)
         self._process = None
-        for line in self._part.last_lines():
-            self._lines.append(line)
-            say(self._part.name, line)
         if code == MISCONFIGURED:
             raise _Misconfigured(self._lines[-1] if self._lines else f"{self._part.name}: exit code {code}")
+        for line in self._part.last_lines():
+            say(self._part.name, line)
         self._again(f"ended ({_reason(code)})")
 
     def _again(self, why: str) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from feedmirror.parent import end_with_parent
 from feedmirror.part import Part, say
+from feedmirror.preflight import port_taken
 from feedmirror.supervisor import MISCONFIGURED, supervise
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ _SYSTEMS = {
     "flower": ("flower",),
     "db": (),
 }
-_FLOWER_PORT = "5555"
 # The demo's feed has the same port at each start, so that older items still lead to it. 0 takes a free one.
 _FEED_PORT_ABOVE = 200
 _PORT_MAX = 65535
@@ -60,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         settings = Settings.from_environ()
+        if options.system == "flower" and (mistake := _mistake_of_flower()):
+            raise ConfigError([mistake])
         with mongodb(settings) as base:
             return _keep_up(options.system, settings, base)
     except ConfigError as error:
@@ -80,10 +82,22 @@ def _keep_up(system: str, settings: "Settings", base: "MongodbPart | None") -> i
     return supervise(base, parts, {**os.environ, "MONGODB_URI": uri}, begun=not base or base.is_there)
 
 
+def _mistake_of_flower() -> str | None:
+    """It has no settings of its own, and would show a traceback."""
+    port = _flower_port()
+    if not port.isdecimal() or not 0 < int(port) <= _PORT_MAX:
+        return f"FLOWER_PORT={port[:80]!r}: must be a whole number from 1 to {_PORT_MAX}"
+    return port_taken("127.0.0.1", int(port), "FLOWER_PORT")
+
+
+def _flower_port() -> str:
+    return os.environ.get("FLOWER_PORT") or "5555"
+
+
 def _words(settings: "Settings") -> dict[str, object]:
     feed_port = settings.port + _FEED_PORT_ABOVE
     return {
-        "flower_port": os.environ.get("FLOWER_PORT") or _FLOWER_PORT,
+        "flower_port": _flower_port(),
         "feed_port": feed_port if feed_port <= _PORT_MAX else 0,
         "sources": settings.sources_path,
     }

@@ -48,7 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "storage": {*BASE, "config", "politeness", "table", "words"},
     "mongod": {*BASE, "config", "data_dir", "disk", "parent", "preflight"},
     "mongodb_part": {*BASE, "config", "data_dir", "data_lock", "disk", "mongod", "part"},
-    "system": {*BASE, "config", "mongodb_part", "parent", "part", "supervisor"},
+    "system": {*BASE, "config", "mongodb_part", "parent", "part", "preflight", "supervisor"},
     "sources_watch": {*BASE, "config", "sources_file", "storage"},
     "crew": BASE,
     "poll": {

@@ -341,7 +341,28 @@ def test_the_last_lines_of_its_log_are_words_and_of_the_last_run(tmp_path: Path)
     assert mongod.last_lines(log) == ["Writing failed (file: x, error: 28)"]
     log.write_text("plain\n")
     assert mongod.last_lines(log) == ["plain"]
-    assert mongod.last_lines(tmp_path / "none") == [f"[Errno 2] No such file or directory: '{tmp_path}/none'"]
+    assert mongod.last_lines(tmp_path / "none") == []
+
+
+def test_a_mongod_that_refuses_its_options_ends_everything_with_its_line(
+    database: Callable[..., Running], tmp_path: Path
+) -> None:
+    program = tmp_path / "bin" / "mongod"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho 'Error parsing command line: unrecognised option' >&2\nexit 2\n")
+    program.chmod(0o755)
+    running = database(PATH=f"{program.parent}:{os.environ['PATH']}")
+    assert running.process.wait(30) == 2
+    assert running.output.splitlines()[-1] == "feedmirror: Error parsing command line: unrecognised option"
+
+
+def test_ctrl_c_before_anything_is_started_is_quiet(database: Callable[..., Running]) -> None:
+    running = database()
+    maps = Path(f"/proc/{running.process.pid}/maps")
+    wait_until(lambda: "_cbson" in maps.read_text(), "its imports")  # which it is in the middle of
+    running.process.send_signal(signal.SIGINT)
+    running.process.wait(30)
+    assert "Traceback" not in running.output
 
 
 # -- a MongoDB that is not one we can use
