@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from feedmirror.errors import ConfigError, MongodError
 from feedmirror.parent import end_with_parent
 from feedmirror.part import Part, say
 from feedmirror.preflight import port_taken
@@ -55,13 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         end_with_parent()
     # not before, because these take a third of a second, in which Ctrl-C would show a traceback
     from feedmirror.config import Settings
-    from feedmirror.errors import ConfigError, MongodError
     from feedmirror.mongodb_part import mongodb
 
     try:
         settings = Settings.from_environ()
-        if options.system == "flower" and (mistake := _mistake_of_flower()):
-            raise ConfigError([mistake])
+        if options.system == "flower":
+            _check_port_of_flower()
         with mongodb(settings) as base:
             return _keep_up(options.system, settings, base)
     except ConfigError as error:
@@ -82,12 +82,13 @@ def _keep_up(system: str, settings: "Settings", base: "MongodbPart | None") -> i
     return supervise(base, parts, {**os.environ, "MONGODB_URI": uri}, begun=not base or base.is_there)
 
 
-def _mistake_of_flower() -> str | None:
-    """It has no settings of its own, and would show a traceback."""
+def _check_port_of_flower() -> None:
+    """Flower itself shows a traceback."""
     port = _flower_port()
     if not port.isdecimal() or not 0 < int(port) <= _PORT_MAX:
-        return f"FLOWER_PORT={port[:80]!r}: must be a whole number from 1 to {_PORT_MAX}"
-    return port_taken("127.0.0.1", int(port), "FLOWER_PORT")
+        raise ConfigError([f"FLOWER_PORT={port[:80]!r}: must be a whole number from 1 to {_PORT_MAX}"])
+    if taken := port_taken("127.0.0.1", int(port), "FLOWER_PORT"):
+        raise ConfigError([taken])
 
 
 def _flower_port() -> str:
