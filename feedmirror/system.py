@@ -42,7 +42,8 @@ _SYSTEMS = {
     "flower": ("flower",),
     "db": (),
 }
-# The demo's feed has the same port at each start, so that older items still lead to it. 0 takes a free one.
+# The demo's feed has the same port at each start, so that older items still lead to it, unless another program has
+# that. 0 takes a free one.
 _FEED_PORT_ABOVE = 200
 _PORT_MAX = 65535
 
@@ -75,7 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _keep_up(system: str, settings: "Settings", base: "MongodbPart | None") -> int:
     uri = settings.mongodb_uri or (base.uri if base else "")
-    if not base or base.is_there:
+    if not base:  # its address may have a password in it
+        say("mongodb", "MONGODB_URI names one, and none is started here")
+    elif base.is_there:
         say("mongodb", f"MongoDB is at {uri}, and not started here")
     words = _words(settings)
     parts = [Part(name, [word.format(**words) for word in _PROGRAMS[name]]) for name in _SYSTEMS[system]]
@@ -97,9 +100,10 @@ def _flower_port() -> str:
 
 def _words(settings: "Settings") -> dict[str, object]:
     feed_port = settings.port + _FEED_PORT_ABOVE
+    is_usable = feed_port <= _PORT_MAX and not port_taken("127.0.0.1", feed_port)
     return {
         "flower_port": _flower_port(),
-        "feed_port": feed_port if feed_port <= _PORT_MAX else 0,
+        "feed_port": feed_port if is_usable else 0,
         "sources": settings.sources_path,
     }
 

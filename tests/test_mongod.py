@@ -255,8 +255,9 @@ def settings_uri(data_dir: Path) -> str:
 
 
 def test_where_mongodb_uri_is_set_none_is_started(database: Callable[..., Running], data_dir: Path) -> None:
-    running = database(MONGODB_URI="mongodb://elsewhere/x")
-    running.wait_for("MongoDB is at mongodb://elsewhere/x, and not started here")
+    running = database(MONGODB_URI="mongodb://user:secret@elsewhere/x")
+    running.wait_for("MONGODB_URI names one, and none is started here")
+    assert "secret" not in running.output
     assert not data_dir.exists()
 
 
