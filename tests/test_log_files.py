@@ -145,7 +145,7 @@ def test_a_log_that_cannot_be_written_is_told_in_one_line(
 ) -> None:
     missing = tmp_path / "missing" / "site.log"
     site = start(command, MONGODB_URI="mongodb://127.0.0.1:1/x", PORT=str(free_port()), FEEDMIRROR_LOG=str(missing))
-    assert site.process.wait(30) == 1
+    assert site.process.wait(30) == 2
     assert site.output == f"feedmirror: FEEDMIRROR_LOG={str(missing)!r}: No such file or directory\n"
 
 
