@@ -23,11 +23,12 @@ from feedmirror.by_hand import open_storage, poll_now, sources_at, sources_of_fi
 from feedmirror.config import Settings
 from feedmirror.crew import Crew
 from feedmirror.db import Connection
-from feedmirror.errors import ConfigError, FeedmirrorError
+from feedmirror.errors import ConfigError, FeedmirrorError, exit_code
 from feedmirror.memory import share_between_threads
 from feedmirror.models import Finished, Item
 from feedmirror.parent import end_with_parent
 from feedmirror.poll import Poller
+from feedmirror.schema_gate import SchemaTask
 from feedmirror.sources_watch import SourcesWatch
 from feedmirror.storage import Storage
 from feedmirror.storage.sources import Claim
@@ -44,7 +45,7 @@ _JOB_S = 900
 # So many that nobody else has to wait for the messages.
 _JOBS_AT_ONCE = 100
 
-app = Celery("stack_scrap")
+app = Celery("stack_scrap", task_cls=SchemaTask)
 app.config_from_object(celeryconfig)
 
 
@@ -165,14 +166,14 @@ def one_pass(urls: Sequence[str]) -> list[Finished]:
 
 
 def main(urls: Sequence[str]) -> int:
-    """Print what one pass brought; 1 if nothing could be read."""
+    """Print what one pass brought; 1 if nothing could be read, 2 if the data is of a newer version."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("feedmirror.poll").setLevel(logging.ERROR)  # how each source fared is printed below
     try:
         fared = one_pass(urls)
     except (FeedmirrorError, PyMongoError) as error:
         print(f"feedmirror: {error}", file=sys.stderr)
-        return 1
+        return exit_code(error)
     for poll in fared:
         name = poll.watched.source.name
         if poll.outcome.error:

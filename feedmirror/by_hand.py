@@ -31,7 +31,7 @@ def open_storage(settings: Settings) -> Iterator[Storage]:
     with nullcontext() if settings.mongodb_uri else mongod.running(settings):
         connection = Connection(settings.database_uri, timeout_s=_TIMEOUT_S)
         with closing(connection):
-            yield Storage(connection.database()).prepare()
+            yield Storage(connection.database()).prepare(patience_s=None)
 
 
 def poll_now(storage: Storage, settings: Settings, sources: Sequence[Source]) -> list[Finished]:

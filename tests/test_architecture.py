@@ -51,6 +51,8 @@ ALLOWED: dict[str, set[str]] = {
     "web": {*BASE, "__init__", "politeness", "storage", "table", "words"},
     "by_hand": {*BASE, "checks", "config", "db", "mongod", "poll", "sources_file", "sources_watch", "storage"},
     "broker": {"config"},
+    "data_check": {*BASE, "config", "db", "storage"},
+    "schema_gate": {*BASE, "config", "data_check"},
     "mongodb_broker": set(),
     "work": {*BASE, "config", "fetch", "poll", "politeness", "storage", "table"},
     "celeryconfig": {"ticks"},
@@ -66,18 +68,19 @@ ALLOWED: dict[str, set[str]] = {
             "memory",
             "parent",
             "poll",
+            "schema_gate",
             "sources_watch",
             "storage",
         ),
         "work",
     },
-    "site": {*BASE, "config", "web"},
+    "site": {*BASE, "config", "data_check", "web"},
 }
 # Alone among the web's modules they know settings, or that they are processes which listen.
 ALLOWED_TO_MODULES = {
     "feedmirror.web.assembled": {"broker", "config", "db"},
     "feedmirror.web.server": {"memory", "preflight"},
-    "feedmirror.web.processes": {"config", "memory", "parent", "preflight"},
+    "feedmirror.web.processes": {"config", "data_check", "memory", "parent", "preflight"},
 }
 
 # Programs of their own, which use whatever they show or try out; nothing of the house may stand on them.

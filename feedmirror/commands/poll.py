@@ -11,7 +11,7 @@ from pymongo.errors import PyMongoError
 
 from feedmirror.by_hand import open_storage, poll_now, sources_of_file
 from feedmirror.config import Settings
-from feedmirror.errors import ConfigError, FeedmirrorError
+from feedmirror.errors import ConfigError, FeedmirrorError, exit_code
 from feedmirror.models import Source
 from feedmirror.sources_file import source_id
 from feedmirror.storage import Storage
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
             polls = poll_now(storage, settings, sources)
     except (FeedmirrorError, PyMongoError) as error:
         sys.stderr.write(f"feedmirror: {error}\n")
-        return 1
+        return exit_code(error)
     for poll in polls:
         if poll.outcome.error:
             sys.stderr.write(f"{poll.watched.source.name}: {poll.outcome.error}\n")

@@ -10,7 +10,7 @@ from pymongo.errors import PyMongoError
 
 from feedmirror.by_hand import open_storage
 from feedmirror.config import Settings
-from feedmirror.errors import FeedmirrorError
+from feedmirror.errors import FeedmirrorError, exit_code
 from feedmirror.models import WatchedSource
 from feedmirror.politeness import as_asked, group_of
 from feedmirror.web import times
@@ -37,7 +37,7 @@ def run(_: argparse.Namespace) -> int:
             mistakes = storage.sources.mistakes()
     except (FeedmirrorError, PyMongoError) as error:
         sys.stderr.write(f"feedmirror: {error}\n")
-        return 1
+        return exit_code(error)
     _print([_HEADINGS, *rows])
     for mistake in mistakes:
         sys.stderr.write(f"{mistake}\n")
