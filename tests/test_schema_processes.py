@@ -1,6 +1,7 @@
 """Real programs on data of a newer version: each says so in one line and ends with 2, or stops where it is up already."""
 
 import json
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -67,8 +68,10 @@ def test_on_newer_data_it_ends_with_one_line_and_code_2(
     upgraded(database)
     program = start(command)
     assert program.process.wait(30) == 2, program.output
-    assert program.output.count("\n") == 1, program.output
-    program.wait_for(f"^feedmirror: {LINE}\n$")
+    output = program.output
+    if command == BEAT:  # Celery's banner comes before anything of ours
+        output = output[output.index("feedmirror: ") :]
+    assert re.fullmatch(f"feedmirror: {LINE}\n+", output), output
     assert database.list_collection_names() == ["schema"]  # nothing was written
 
 
@@ -77,6 +80,7 @@ def test_a_worker_that_is_up_ends_when_the_data_becomes_newer(
     command: list[str], start: Callable[..., Running], database: Database[dict[str, Any]], tmp_path: Path
 ) -> None:
     with FeedServer() as server:
+        server.serve("/a", b"<rss version='2.0'><channel><title>A</title></channel></rss>")
         (tmp_path / "sources.toml").write_text(
             f'[[source]]\nname = "A"\nurl = "{server.url("/a")}"\nevery = "1s"\nprivate = true\n'
         )

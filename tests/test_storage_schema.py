@@ -124,9 +124,7 @@ def test_a_step_says_in_the_log_how_far_it_is(
     assert said == ["schema 0 to 1: double the rows", "schema: double the rows: 10 of 20", "schema 0 to 1: done"]
 
 
-def test_a_step_whose_lease_was_taken_over_ends(
-    database: Database[_Document], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_step_whose_lease_was_taken_over_ends(database: Database[_Document], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schema, "_RENEW_S", 0.05)
     runs: list[int] = []
 
