@@ -88,8 +88,8 @@ class Page:
 
     `next` is the URL of the following page (older entries) if the document names one. `recovered`: the strict
     parser refused the document, and the entries are what a forgiving one could read. `truncated`: its end is missing,
-    and the entries are those that had arrived whole. `cuts` counts what went beyond a limit, and was kept in part or not
-    at all.
+    and the entries are those that had arrived whole. `cuts` counts what went beyond a limit, and was kept in part or
+    not at all.
     """
 
     entries: tuple[Entry, ...]
