@@ -8,7 +8,7 @@ values     what a row says in a column: a number, a moment, an address, a text
 """
 
 from feedmirror.table.columns import extended, extends, titled
-from feedmirror.table.further import FURTHER, MOST_COLUMNS, Further, all_columns
+from feedmirror.table.further import FURTHER, MOST_COLUMNS, Covered, all_columns, further_columns, further_values
 from feedmirror.table.line import Line
 from feedmirror.table.models import (
     Column,
@@ -28,7 +28,7 @@ __all__ = [
     "MOST_COLUMNS",
     "Column",
     "ColumnType",
-    "Further",
+    "Covered",
     "Line",
     "Row",
     "RowText",
@@ -41,6 +41,8 @@ __all__ = [
     "all_columns",
     "extended",
     "extends",
+    "further_columns",
+    "further_values",
     "loaded",
     "member",
     "moment_of",

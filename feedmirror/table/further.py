@@ -5,7 +5,7 @@ column here, once a row says something there. There is an end to them as well, f
 row; what is said beyond that end is given in one column for all of it, so each value is in what is exported.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from feedmirror.table.columns import can_have_column, places, says_something, titled, type_of
@@ -20,45 +20,28 @@ FURTHER = Column((), f"Further values: {MOST_COLUMNS:,} columns are the most", C
 """The column of what has none, as one JSON object."""
 
 
-class Further:
-    """The columns of a table that are not among the `shown` ones.
+def further_values(shown: Iterable[Column], rows: Iterable[Any]) -> tuple[dict[Path, list[Any]], bool]:
+    """What rows say beside the `shown` columns: some values of each place, and whether there are too many places."""
+    covered = Covered(shown)
+    found: dict[Path, list[Any]] = {}
+    is_beyond = False
+    for row in rows:
+        for path, value in places(row):
+            if path in covered or not says_something(value):
+                continue
+            if (values := found.get(path)) is not None:
+                if len(values) < _LOOKED_AT:
+                    values.append(value)
+            elif len(found) < MOST_COLUMNS and can_have_column(path, row):
+                found[path] = [value]
+            else:
+                is_beyond = True
+    return found, is_beyond
 
-    `known`: gives those that are kept, and is not asked while all rows keep to what is shown. `is_beyond`: some row
-    says more than there may be columns for.
-    """
 
-    def __init__(self, shown: Sequence[Column], known: Callable[[], Iterable[Column]], *, is_beyond: bool = False):
-        self._covered = Covered(shown)
-        self._load = known
-        self._known: set[Path] | None = None
-        self._room = MOST_COLUMNS - len(shown)
-        self.is_beyond = is_beyond
-
-    def seen(self, rows: Iterable[Any]) -> list[Column]:
-        """The columns that these rows add."""
-        found: dict[Path, list[Any]] = {}
-        for row in rows:
-            for path, value in places(row):
-                if path not in self._covered and not self._is_known(path) and says_something(value):
-                    self._note(found, path, value, row)
-        if self._known is not None:
-            self._known.update(found)
-        return [Column(path, titled(path), type_of(path[-1], values)) for path, values in found.items()]
-
-    def _is_known(self, path: Path) -> bool:
-        if self._known is None:
-            self._known = {column.path for column in self._load()}
-        return path in self._known
-
-    def _note(self, found: dict[Path, list[Any]], path: Path, value: Any, row: Any) -> None:
-        values = found.get(path)
-        if values is not None:
-            if len(values) < _LOOKED_AT:
-                values.append(value)
-        elif len(self._known or ()) + len(found) < self._room and can_have_column(path, row):
-            found[path] = [value]
-        else:
-            self.is_beyond = True
+def further_columns(values: Mapping[Path, Sequence[Any]]) -> list[Column]:
+    """A column for each place, as its values are."""
+    return [Column(path, titled(path), type_of(path[-1], some)) for path, some in values.items()]
 
 
 class Covered:
