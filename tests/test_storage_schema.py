@@ -15,8 +15,10 @@ from pymongo.database import Database
 from feedmirror.errors import NewerSchema, Upgrading
 from feedmirror.models import Entry, Selection
 from feedmirror.storage import Storage, schema
+from feedmirror.storage.further_columns import find_further_columns
 from feedmirror.storage.schema import STEPS, Gate, Say, Schema, Step
 from tests.processes import Running, environment
+from tests.table_writer import Table
 from tests.waiting import wait_until
 
 _Document = dict[str, Any]
@@ -58,6 +60,40 @@ def test_data_without_a_number_is_brought_up_to_date(database: Database[_Documen
     after = Storage(database).prepare()
     assert number_of(database) == len(STEPS)
     assert [item.title for item in after.items.newest(Selection(), limit=10).items] == ["before"]
+
+
+def test_columns_that_were_stored_before_there_was_a_number_are_exported(
+    database: Database[_Document], storage: Storage
+) -> None:
+    Table(storage).run([{"id": number, **({"late": 1} if number > 700 else {})} for number in range(1_200)])
+    database["schema"].delete_many({})
+    database["columns"].delete_many({})
+    database["runs"].update_one({}, {"$unset": {"further": "", "is_beyond": ""}})
+    forgotten(database)
+    sheets = Storage(database).prepare().sheets
+    assert [column.name for column in sheets.columns(sheets.standing("coins"))] == ["id", "late"]
+    assert "further_at" not in (database["runs"].find_one() or {})
+
+
+@pytest.mark.parametrize("portions", [0, 1, 2])
+def test_columns_are_found_however_often_the_step_is_killed(
+    database: Database[_Document], storage: Storage, portions: int
+) -> None:
+    Table(storage).run([{"id": number, **({"late": 1} if number % 400 == 103 else {})} for number in range(1_200)])
+    database["columns"].delete_many({})
+    database["runs"].update_one({}, {"$unset": {"further": ""}})
+    said: list[str] = []
+
+    def killed_at(how_far: str) -> None:
+        said.append(how_far)
+        if len(said) > portions:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        find_further_columns(database, killed_at)
+    find_further_columns(database, said.append)
+    assert storage.sheets.standing("coins").further == 1
+    assert len(said) == (3 if portions < 3 else 4)
 
 
 def test_newer_data_is_refused_in_one_line_that_says_what_to_do(database: Database[_Document]) -> None:

@@ -4,7 +4,7 @@ A column is noted before the row that says something there, so whoever reads fir
 those of every row up to that stamp.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha224
 from typing import Any
 
@@ -13,13 +13,15 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from feedmirror.storage.indexes import have_indexes
-from feedmirror.storage.run_document import column_document, column_of
-from feedmirror.table import MOST_COLUMNS, Column, Covered, further_columns, further_values
+from feedmirror.storage.run_document import column_document, column_of, columns_of
+from feedmirror.table import MOST_COLUMNS, Column, Covered, further_columns, further_values, loaded
 from feedmirror.table.models import Path
 
 _Document = dict[str, Any]
 
 _DUPLICATE = 11000
+# As many rows as fit into memory where each is long.
+_PORTION = 500
 
 
 class FurtherColumns:
@@ -80,6 +82,27 @@ class FurtherColumns:
         except BulkWriteError as error:
             if any(one["code"] != _DUPLICATE for one in error.details["writeErrors"]):
                 raise
+
+
+def find_further_columns(database: Database[_Document], say: Callable[[str], None]) -> None:
+    """Note the columns of rows that were stored before these were noted; goes on where it was killed."""
+    further, runs = FurtherColumns(database), database["runs"]
+    further.create_indexes()
+    for run in list(runs.find({"further": {"$exists": False}}, {"columns": 1, "further_at": 1, "is_beyond": 1})):
+        source_id, shown = run["_id"], columns_of(run)
+        is_beyond, at, done = run.get("is_beyond", False), run.get("further_at", ""), 0
+        while portion := _rows_behind(database, source_id, at):
+            _, more = further.note(source_id, shown, (loaded(row["text"]) for row in portion))
+            is_beyond, at, done = is_beyond or more, portion[-1]["_id"], done + len(portion)
+            runs.update_one({"_id": source_id}, {"$set": {"further_at": at, "is_beyond": is_beyond}})
+            say(f"{done:,} rows of {source_id}")
+        noted = {"further": further.count(source_id), "is_beyond": is_beyond}
+        runs.update_one({"_id": source_id}, {"$set": noted, "$unset": {"further_at": ""}})
+
+
+def _rows_behind(database: Database[_Document], source_id: str, row_id: str) -> list[_Document]:
+    behind = {"source": source_id, "gone": False, "_id": {"$gt": row_id}}
+    return list(database["rows"].find(behind, {"text": 1}).sort("_id", ASCENDING).limit(_PORTION))
 
 
 def _id(source_id: str, path: Path) -> str:

@@ -22,6 +22,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from feedmirror.errors import NewerSchema, Upgrading
+from feedmirror.storage.further_columns import find_further_columns
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +59,7 @@ class Step:
     readers_wait: bool = False
 
 
-def _number_alone(_: Database[_Document], __: Say) -> None:
-    """What was stored before there was a number has the form of number 1."""
-
-
-STEPS: tuple[Step, ...] = (Step("number the schema", _number_alone),)
+STEPS: tuple[Step, ...] = (Step("find the columns that tables do not show", find_further_columns),)
 
 
 class LeaseLost(Exception):

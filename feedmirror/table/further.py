@@ -26,7 +26,9 @@ def further_values(shown: Iterable[Column], rows: Iterable[Any]) -> tuple[dict[P
     found: dict[Path, list[Any]] = {}
     is_beyond = False
     for row in rows:
-        for path, value in places(row):
+        if not (others := covered.others(row)):  # as nearly always
+            continue
+        for path, value in places(others):
             if path in covered or not says_something(value):
                 continue
             if (values := found.get(path)) is not None:
@@ -49,6 +51,13 @@ class Covered:
 
     def __init__(self, columns: Iterable[Column]):
         self._paths = {column.path for column in columns}
+        self._names = {path[0] for path in self._paths if len(path) == 1}
+
+    def others(self, row: Any) -> Any:
+        """The row without the members that have a column."""
+        if not isinstance(row, dict):
+            return row
+        return {name: value for name, value in row.items() if name not in self._names}
 
     def __contains__(self, path: Path) -> bool:
         # an object that has a column is written there, whatever columns its members have
