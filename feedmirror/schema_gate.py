@@ -9,11 +9,11 @@ The main process has no connection of its own to ask with: its pool is forked fr
 
 import logging
 import mmap
-import os
 import sys
 import time
 from typing import Any
 
+from billiard.process import current_process
 from celery import Task
 from celery.app.trace import LOG_REJECTED
 from celery.exceptions import Reject
@@ -33,7 +33,7 @@ _UPGRADING_SAID_EVERY_S = 60.0
 
 # A byte that the main process shares with all that it forks: whether one of them found newer data.
 _told = mmap.mmap(-1, 1)
-_MAIN = os.getpid()
+_MAIN = "MainProcess"
 
 
 class SchemaTask(Task):  # type: ignore[misc] # celery has no types
@@ -68,7 +68,7 @@ def _refuse_newer(**_: object) -> None:
     except ConfigError as error:
         sys.exit(f"feedmirror: {error}")
     except NewerSchema as error:
-        if os.getpid() != _MAIN:  # the beat within a worker
+        if current_process().name != _MAIN:  # the beat within a worker, which ends with it
             _told[0] = 1
             return
         sys.stderr.write(f"feedmirror: {error}\n")
