@@ -41,6 +41,7 @@ _AGAIN_S = 0.5
 _SAID_EVERY_S = 5.0
 # A step that fails because of a mistake in it would fail again at once.
 _AFTER_MISTAKE_S = 60.0
+_AWAY_SAID_EVERY_S = 60.0
 
 _ID = "schema"
 
@@ -173,7 +174,7 @@ class Gate:
         self._lock = threading.Lock()
         self._fits_at = float("-inf")
         self._thread: threading.Thread | None = None
-        self._mistake_at = float("-inf")
+        self._mistake_at = self._said_at = float("-inf")
 
     def admit(self, schema: Schema, *, only_reads: bool, patience_s: float | None) -> bool:
         """Whether the data has our number; False: it is older, and may be read as it is.
@@ -208,8 +209,15 @@ class Gate:
             return
         try:
             schema.upgrade()
-        except (NewerSchema, PyMongoError) as error:  # said by whoever asks next
-            log.debug("not upgraded: %s", error)
+        except NewerSchema:  # whoever asks next finds the same, and says it
+            return
+        except PyMongoError as error:  # whoever asks next begins again
+            self._say(f"the data is not brought up to date yet, MongoDB is away: {error}")
         except Exception:
             self._mistake_at = time.monotonic()
             log.exception("the data could not be brought up to date: a bug in Feedmirror")
+
+    def _say(self, what: str) -> None:
+        if time.monotonic() - self._said_at >= _AWAY_SAID_EVERY_S:
+            self._said_at = time.monotonic()
+            log.warning("%s", what)

@@ -8,7 +8,7 @@ from functools import cache
 
 from pymongo.errors import ConnectionFailure, PyMongoError
 
-from feedmirror.errors import NewerSchema, StorageError
+from feedmirror.errors import NewerSchema, StorageError, Upgrading
 
 FAILURES = (PyMongoError, StorageError)
 
@@ -24,6 +24,8 @@ def reason(error: Exception) -> str:
     """Log the failure, and say it in one line that may be shown to anybody."""
     if isinstance(error, NewerSchema):  # for good: each request would find the same
         _say_once(str(error))
+        return str(error)
+    if isinstance(error, Upgrading):  # the process that is at it says how far it is
         return str(error)
     if isinstance(error, StorageError):
         _logger.warning("Storage is of no use: %s", error)
