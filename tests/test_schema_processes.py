@@ -6,13 +6,15 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo.database import Database
 
+from feedmirror.db import Connection
+from feedmirror.mongod import Mongod
 from feedmirror.storage import Storage
 from tests.feed_server import FeedServer
 from tests.fronts import SERVE, SITE
@@ -146,3 +148,36 @@ def test_a_worker_whose_database_comes_later_refuses_it_then(
     assert program.process.wait(30) == 2, program.output
     assert len(lines_of(program)) == 1, program.output
     assert "Traceback" not in program.output
+
+
+def test_a_site_that_starts_before_its_database_refuses_newer_data_then(
+    start: Callable[..., Running], tmp_path: Path
+) -> None:
+    port = free_port()
+    uri = f"mongodb://127.0.0.1:{port}/feedmirror?replicaSet=feedmirror"
+
+    @contextmanager
+    def running_mongod() -> Iterator[None]:
+        mongod = Mongod(tmp_path / "mongod", port)
+        try:
+            mongod.wait_until_usable()
+            yield
+        finally:
+            mongod.stop()
+
+    def told() -> str:
+        try:
+            urllib.request.urlopen(address + "/api/sources", timeout=5).close()
+        except urllib.error.HTTPError as error:
+            return str(json.load(error)["error"])
+        return ""
+
+    with closing(Connection(uri, timeout_s=10)) as connection:
+        with running_mongod():
+            upgraded(connection.database())
+        program = start(SITE, MONGODB_URI=uri)
+        address = program.wait_for(r"(http://\S+)/ answers, but its database is away")[1]
+        assert "away" in told()
+        with running_mongod():
+            wait_until(lambda: "a newer Feedmirror" in told(), "a refusal")
+            assert connection.database().list_collection_names() == ["schema"]
