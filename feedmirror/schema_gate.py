@@ -50,7 +50,7 @@ class SchemaTask(Task):  # type: ignore[misc] # celery has no types
             _told[0] = 1
             time.sleep(_PAUSE_S)
             raise Reject(str(error), requeue=True) from None
-        except Upgrading as error:  # what is due is due again when that is done
+        except Upgrading as error:  # all that is due is found again when that is done
             self._say(error)
 
     def _say(self, error: Upgrading) -> None:

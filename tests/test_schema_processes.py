@@ -129,7 +129,7 @@ def test_a_site_that_is_up_answers_503_when_the_data_becomes_newer(
 def test_a_worker_whose_database_comes_later_refuses_it_then(
     start: Callable[..., Running], database: Database[dict[str, Any]], tmp_path: Path
 ) -> None:
-    """The check at the start finds nobody; the first use finds newer data."""
+    """The check at the start finds no MongoDB; the first use finds newer data."""
     upgraded(database)
     script = tmp_path / "late.py"
     script.write_text(

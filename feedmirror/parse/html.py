@@ -131,7 +131,7 @@ def text_of(markup: str) -> str:
     if "&" in markup:
         markup = html.unescape(markup)
     line = one_line(markup)
-    if is_cut and len(line) <= limits.AUTHOR:  # else what is kept of it is cut as well, and told
+    if is_cut and len(line) <= limits.AUTHOR:  # a longer one is cut again, and counted then
         limits.note(_TOO_LONG)
     return line
 

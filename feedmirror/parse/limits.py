@@ -1,7 +1,7 @@
 """How long the parts of an entry may be: more than any publisher means, little enough to keep and to show.
 
 A hostile feed can put its whole body into one title; MongoDB's documents end at 16 MB, and a page of a hundred items
-should weigh kilobytes. What is longer is cut, except a guid, which is worthless in part. What is cut is counted while a
+should weigh kilobytes. A longer text is cut, except a guid, which is worthless in part. Cuts are counted while a
 document is read. The count is found through the context and not handed down to each field: to count costs nothing
 where nothing is cut, which is nearly everywhere.
 """
@@ -22,10 +22,10 @@ TITLE = 2_000
 AUTHOR = 500
 GUID = 2_000
 SUMMARY = 100_000
-# More than anybody reads, and enough for a feed that lists keywords; a hostile one must not fill a document.
+# More than a page shows, and enough for a feed that lists keywords; a hostile one must not fill a document.
 TAGS = 100
 TAG = 200
-# Longer than any browser or server takes; what is longer is no address but an attack or an accident.
+# Longer than any browser or server takes; a longer one is an attack or an accident.
 LINK = 8_192
 
 CUT_ENTRIES = Cut("entry", "entries", f"left out: the first {ENTRIES:,} are read")
@@ -53,7 +53,7 @@ def counted() -> Iterator[Counter[Cut]]:
 
 
 def note(cut: Cut, number: int = 1) -> None:
-    """Count what was cut; nothing where nobody counts."""
+    """Count what was cut; outside of `counted` nothing is."""
     cuts = _cuts.get()
     if cuts is not None:
         cuts[cut] += number

@@ -87,7 +87,7 @@ class Schema:
         return number
 
     def progress(self) -> str:
-        """What is being done, in words for anybody."""
+        """The step that is being made, in words for a reader of the page."""
         document = self._schema.find_one({"_id": _ID}) or {}
         said = document.get("said")
         return f"the data is being brought up to date{f' ({said})' if said else ''}; try again in a few seconds"
@@ -168,7 +168,7 @@ class _Kept:
 
 
 class Gate:
-    """Of one database in one process: lets pass whoever may use the data, and has older data upgraded."""
+    """Of one database in one process: lets callers pass that may use the data, and has older data upgraded."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -209,9 +209,9 @@ class Gate:
             return
         try:
             schema.upgrade()
-        except NewerSchema:  # whoever asks next finds the same, and says it
+        except NewerSchema:  # the next caller finds the same, and says it
             return
-        except PyMongoError as error:  # whoever asks next begins again
+        except PyMongoError as error:  # the next caller begins again
             self._say(f"the data is not brought up to date yet, MongoDB is away: {error}")
         except Exception:
             self._mistake_at = time.monotonic()

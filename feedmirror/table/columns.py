@@ -12,7 +12,7 @@ from typing import Any
 from feedmirror.table.models import Column, ColumnType, Path
 from feedmirror.table.values import member, moment_of, number_of
 
-# Nobody reads more across; all others are in what is exported (see `further`).
+# A screen has room for fewer; all others are in what is exported (see `further`).
 MOST_SHOWN = 60
 # An object within a row gets a column for each member; one within that is shown as it is.
 _DEEPEST = 2

@@ -2,7 +2,7 @@
 
 A column is shown where a run's first rows have it, and while there is room across. What other rows say elsewhere gets a
 column here, once a row says something there. There is an end to them as well, for an API may have another key in every
-row; what is said beyond that end is given in one column for all of it, so each value is in what is exported.
+row; one more column has all values beyond that end, so each value is in the files.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

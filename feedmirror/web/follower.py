@@ -37,7 +37,7 @@ _AGAIN_S = 0.5
 _PATIENCE_S = 3.0
 # While more comes than can be followed, that is so again every few seconds.
 _SAID_AGAIN_S = 60.0
-# How often it is asked whether what is followed is still of our version.
+# How often the follower asks whether the data still has our number.
 _ADMITTED_AGAIN_S = 1.0
 
 

@@ -54,7 +54,7 @@ _FROM_TERMINAL = frozenset({signal.SIGINT, signal.SIGHUP})
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or Ctrl-C; raises ConfigError if nobody can listen there, or it is not known what to read.
+    """Serve until SIGTERM or Ctrl-C; raises ConfigError for an address that cannot be listened on, or no MongoDB.
 
     Raises NewerSchema as well; a process that is started later, on data that was upgraded meanwhile, answers 503.
     """
