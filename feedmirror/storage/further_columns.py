@@ -1,7 +1,7 @@
 """The columns of tables that are only exported: a document for each, so that there may be thousands.
 
-A column is noted before the row that says something there, so a reader that asks first for the clock's head and then for the columns knows
-those of every row up to that stamp.
+A column is noted before the row that says something there, so a reader that asks first for the clock's head and then
+for the columns knows those of every row up to that stamp.
 """
 
 from collections.abc import Callable, Iterable, Sequence
