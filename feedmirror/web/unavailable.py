@@ -4,10 +4,11 @@ The driver's own words name hosts and states of the cluster: they go to the log,
 """
 
 import logging
+from functools import cache
 
 from pymongo.errors import ConnectionFailure, PyMongoError
 
-from feedmirror.errors import StorageError
+from feedmirror.errors import NewerSchema, StorageError, Upgrading
 
 FAILURES = (PyMongoError, StorageError)
 
@@ -21,8 +22,18 @@ def is_away(error: Exception) -> bool:
 
 def reason(error: Exception) -> str:
     """Log the failure, and say it in one line that may be shown to anybody."""
+    if isinstance(error, NewerSchema):  # for good: each request would find the same
+        _say_once(str(error))
+        return str(error)
+    if isinstance(error, Upgrading):  # the process that is at it says how far it is
+        return str(error)
     if isinstance(error, StorageError):
         _logger.warning("Storage is of no use: %s", error)
         return str(error)
     _logger.warning("MongoDB is away: %s", type(error).__name__)
     return "The database is away; try again in a few seconds."
+
+
+@cache
+def _say_once(text: str) -> None:
+    _logger.error("Nothing is served: %s", text)
