@@ -60,11 +60,11 @@ def serve(settings: Settings) -> None:
     """
     if taken := port_taken(settings.host, settings.port):
         raise ConfigError([taken])
-    refuse_newer(settings)
     assemble(settings)  # what is wrong is to be said here and once
     # A forked child would inherit the locks of threads that it does not have.
     multiprocessing.set_start_method("spawn")
     _heed_terminal_alone()
+    refuse_newer(settings)  # the driver's threads take signals as well that are not blocked before they begin
     server = Granian(
         __name__,
         address=_address(settings.host),
