@@ -2,31 +2,20 @@
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 
-from feedmirror.commands import parse, poll, sources
-from feedmirror.errors import ConfigError
+from feedmirror.command_line import ended
+from feedmirror.commands import parse, poll, remove, sources
 
-_COMMANDS = (parse, poll, sources)
-_MISCONFIGURED = 2
+_COMMANDS = (parse, poll, remove, sources)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name; its exit status."""
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
-    try:
-        status = run(options)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # which Python flushes once more at its end
-        return 0
-    except ConfigError as error:
-        sys.stderr.writelines(f"feedmirror: {mistake}\n" for mistake in error.mistakes)
-        return _MISCONFIGURED
-    return status
+    return ended(lambda: run(options))
 
 
 def _parser() -> argparse.ArgumentParser:

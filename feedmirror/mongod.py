@@ -143,6 +143,8 @@ def command(data_dir: Path, port: int, *, as_member: bool = True) -> list[str]:
         *("--wiredTigerCacheSizeGB", "0.5", *(("--oplogSize", "512") if as_member else ())),
         # A writer that is killed or stopped within a transaction holds everybody else up for this long.
         *("--setParameter", "transactionLifetimeLimitSeconds=5"),
+        # By default it writes a line for whatever takes a tenth of a second, as anything may on a busy machine.
+        *("--slowms", "1000"),
         # There is no other member to wait for.
         *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=100"),
         *("--setParameter", "diagnosticDataCollectionEnabled=false"),

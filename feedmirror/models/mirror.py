@@ -230,9 +230,10 @@ class Looks:
 class State(StrEnum):
     """How a source fares, in one word."""
 
-    WAITING = "waiting"  # not looked at yet
-    LIVE = "live"
+    WAITING = "waiting"  # not polled yet
+    OVERDUE = "overdue"  # should have been polled a while ago
     FAILING = "failing"
+    LIVE = "live"
     RETIRED = "retired"  # no longer in the sources file; its items stay
 
 
@@ -249,7 +250,9 @@ class WatchedSource:
 
     `identity` is the rule by which its entries get their ids, None before the first one. `active` False: the sources
     file does not name it any more; its items stay. `slot`: what its group granted for this poll, None where that has no
-    limits.
+    limits. `overdue_since`: when it should have been polled, if that is so long ago that it is overdue. `by_hand`: this
+    poll was asked for and was not due. `mistake`: what is wrong with the source in the sources file, so that its last
+    good version is polled; None if nothing is.
     """
 
     source: Source
@@ -259,6 +262,9 @@ class WatchedSource:
     lease: str | None = None
     slot: Slot | None = None
     active: bool = True
+    overdue_since: datetime | None = None
+    by_hand: bool = False
+    mistake: str | None = None
 
     @property
     def interval_s(self) -> float | None:
@@ -272,9 +278,11 @@ class WatchedSource:
     def state(self) -> State:
         if not self.active:
             return State.RETIRED
-        if self.looks.error is not None:
-            return State.FAILING
-        return State.LIVE if self.looks.last_ok_at else State.WAITING
+        if self.looks.error is None and self.looks.last_ok_at is None:
+            return State.WAITING
+        if self.overdue_since is not None:
+            return State.OVERDUE
+        return State.LIVE if self.looks.error is None else State.FAILING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,9 +356,10 @@ class SourcePage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceCounts:
-    """How many sources there are: `active` ones are polled, of which so many fail, wait, or lost a window."""
+    """How many sources there are: `active` ones are polled, of which so many are in each state, or lost a window."""
 
     active: int = 0
+    overdue: int = 0
     failing: int = 0
     waiting: int = 0
     window_lost: int = 0
@@ -358,11 +367,27 @@ class SourceCounts:
 
     @property
     def live(self) -> int:
-        return max(0, self.active - self.failing - self.waiting)
+        return max(0, self.active - self.overdue - self.failing - self.waiting)
 
     @property
     def all(self) -> int:
         return self.active + self.retired
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polling:
+    """Whether sources that are due are polled, at the moment `now` of the server's time.
+
+    `stalled`: a source has been due for some seconds, and no poll of any source has begun for as long. `last_at`: when
+    the last poll began, None: never. `workers`: processes that poll by themselves and gave a sign of life lately.
+    `overdue`: how many sources are.
+    """
+
+    now: datetime
+    stalled: bool = False
+    last_at: datetime | None = None
+    workers: int = 0
+    overdue: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@
                what some of their numbers were
     tail       what is committed to the stream, as it is
     sources    what is watched, when it is due and how it fares; `watchlist` reads it for showing
+    processes  those that poll, each with a heartbeat, and whether what is due is polled
     jobs       work that somebody asked for, and how it goes
     series     data sets that somebody asked for, whatever their size
     retention  removes what the sources no longer keep; `gaps` says how far
@@ -27,6 +28,7 @@ from feedmirror.storage.groups import Groups
 from feedmirror.storage.items import Items
 from feedmirror.storage.jobs import Jobs
 from feedmirror.storage.ledger import Ledger
+from feedmirror.storage.processes import Processes
 from feedmirror.storage.retention import Retention
 from feedmirror.storage.series import SeriesStore
 from feedmirror.storage.sheets import Sheets
@@ -57,6 +59,7 @@ class Storage:
         self.series = SeriesStore(database, self.jobs)
         self.sources = Sources(database, also_moved=self.jobs.move_back)
         self.watchlist = Watchlist(database)
+        self.processes = Processes(database)
         self.retention = Retention(database)
 
     def prepare(self) -> "Storage":
@@ -71,6 +74,7 @@ class Storage:
             self.items.create_indexes()
             self.sources.create_indexes()
             self.watchlist.create_indexes()
+            self.processes.create_indexes()
             self.groups.create_indexes()
             self.ledger.create_indexes()
             self.tables.create_indexes()
@@ -78,6 +82,17 @@ class Storage:
             self.series.create_indexes()
             prepared.add(self._database.name)
         return self
+
+    def release(self, process_id: str) -> int:
+        """Free all that a process holds which ended or died; how many sources that were.
+
+        Its heartbeat goes last: an observer that is killed meanwhile leaves the rest to the next one.
+        """
+        sources = self.sources.release(process_id)
+        self.groups.release_of(process_id)
+        self.jobs.release(process_id)
+        self.processes.remove(process_id)
+        return sources
 
 
 def _refuse_standalone(database: Database[dict[str, Any]]) -> None:

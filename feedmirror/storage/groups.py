@@ -22,7 +22,6 @@ moments (the disk is not waited for). A clock that jumps ahead ends what it jump
 nothing last longer from then on than it was meant to.
 """
 
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -43,6 +42,7 @@ from feedmirror.politeness import (
     GroupLimits,
     Throttling,
 )
+from feedmirror.storage import leases
 from feedmirror.storage.group_document import (
     FORGET_AFTER_MS,
     Document,
@@ -103,18 +103,19 @@ class Groups:
         operations.append(UpdateMany({"described": True, "_id": {"$nin": list(common)}}, forgotten))
         self._write(operations)
 
-    def admit(self, wanted: Mapping[str, Demand], *, lease_s: float) -> dict[str, Admission]:
+    def admit(self, wanted: Mapping[str, Demand], *, lease_s: float, holder: str = "") -> dict[str, Admission]:
         """Take slots in each group, as many of those wanted as its limits leave; two round trips for all.
 
-        A slot that is not released is free again after `lease_s`: no request may be under way for longer.
+        A slot that is not released is free again after `lease_s`: no request may be under way for longer. `holder` is
+        the id of the process that asks.
         """
         if not wanted:
             return {}
-        admissions = self._ask(wanted, lease_s)
+        admissions = self._ask(wanted, lease_s, holder)
         if new := {name: demand for name, demand in wanted.items() if name not in admissions}:
             # once in a group's life, and two round trips more
             self._create(new)
-            admissions |= self._ask(new, lease_s)
+            admissions |= self._ask(new, lease_s, holder)
         return admissions
 
     def release(self, slots: Iterable[Slot]) -> None:
@@ -123,6 +124,11 @@ class Groups:
         if given:
             groups, ids = {slot.group for slot in given}, [slot.id for slot in given]
             self._groups.update_many({"_id": {"$in": list(groups)}}, {"$pull": {"slots": {"id": {"$in": ids}}}})
+
+    def release_of(self, holder: str, *, but: Iterable[str] = ()) -> None:
+        """Give back the slots that a process holds, except those with the ids `but`; reads every group."""
+        theirs = {"id": {**leases.of(holder), "$nin": list(but)}}
+        self._groups.update_many({"slots": {"$elemMatch": theirs}}, {"$pull": {"slots": theirs}})
 
     def count(self, group: str) -> None:
         """Count one request that is made whatever the limits say, in a group that somebody has asked. One round trip.
@@ -155,9 +161,9 @@ class Groups:
         found = self._groups.find({}, _WITH_NOW).sort("active_at", DESCENDING).limit(limit)
         return [ledger_of(document) for document in found]
 
-    def _ask(self, wanted: Mapping[str, Demand], lease_s: float) -> dict[str, Admission]:
+    def _ask(self, wanted: Mapping[str, Demand], lease_s: float, holder: str) -> dict[str, Admission]:
         """Admit to those of the groups that there are."""
-        ticket = secrets.token_hex(8)
+        ticket = leases.token(holder)
         these = {"_id": {"$in": list(wanted)}}
         self._groups.update_many(these, admit(wanted, ticket=ticket, lease_ms=int(lease_s * 1000)))
         found = self._groups.find(these, _WITH_NOW)

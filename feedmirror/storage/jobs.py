@@ -20,6 +20,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from feedmirror.models import Job, JobState
+from feedmirror.storage import leases
 
 _Document = dict[str, Any]
 
@@ -41,6 +42,7 @@ class Jobs:
                 IndexModel([("kept_until", ASCENDING)], expireAfterSeconds=0),
                 IndexModel([("sole", ASCENDING)], unique=True, partialFilterExpression=sole),
                 IndexModel([("due_at", ASCENDING)], partialFilterExpression={"open": True}),
+                IndexModel([("lease", ASCENDING)], partialFilterExpression={"open": True}),
             ]
         )
 
@@ -88,14 +90,14 @@ class Jobs:
             self._jobs.update_many({"_id": {"$in": ids}, **due}, [{"$set": change}])
         return ids
 
-    def claim(self, job_id: str, *, lease_s: float) -> Job | None:
+    def claim(self, job_id: str, *, lease_s: float, holder: str = "") -> Job | None:
         """Begin with a job, or go on with it; None if it is over, unknown, or somebody is at it."""
         rested = {"$lte": [{"$ifNull": ["$not_before", "$$NOW"]}, "$$NOW"]}
         unheld = {"$or": [{"$eq": ["$lease", None]}, {"$lte": ["$due_at", "$$NOW"]}]}
         free = {"open": True, "$expr": {"$and": [rested, unheld]}}
         started = {"$cond": [{"$eq": ["$state", JobState.PENDING]}, JobState.STARTED, "$state"]}
         change = {
-            "lease": secrets.token_hex(8),
+            "lease": leases.token(holder),
             "due_at": _from_now(lease_s),
             "state": started,
             "started_at": {"$ifNull": ["$started_at", "$$NOW"]},
@@ -135,6 +137,11 @@ class Jobs:
             "error": {"$literal": error},
         }
         return self._change(job, change)
+
+    def release(self, holder: str) -> None:
+        """Free the jobs that a process holds: due at once."""
+        change = {"lease": None, "due_at": "$$NOW"}
+        self._jobs.update_many({"open": True, "lease": leases.of(holder)}, [{"$set": change}])
 
     def move_back(self, now: datetime, by: timedelta, session: ClientSession) -> None:
         """Move what is due with a clock that was set back."""

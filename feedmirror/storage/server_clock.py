@@ -79,3 +79,9 @@ class ServerClock:
         by: timedelta = note["was"] - note["now"]
         self._move_back(note["now"], by, session)
         return by
+
+
+def server_time(database: Database[dict[str, Any]]) -> datetime:
+    """The server's time, to compare kept moments with; `ServerClock.now` is for deciding by them."""
+    now: datetime = database.command("hello", codec_options=database.codec_options)["localTime"]
+    return now

@@ -1,16 +1,19 @@
 """What is watched: each source as its operator described it, when it is due, who is at it, and how it fares.
 
 A source is due at `due_at`. Claiming it moves that moment to the end of a lease, so a claimed source is simply one
-that is due later: nothing has to be given back when a worker dies. `was_due_at` is the moment before. All times are
+that is due later: nothing has to be given back when a worker dies. `was_due_at` is the moment before. A lease begins
+with the id of the process that holds it (see processes.py), so the sources of a process that died are found and freed
+before their leases end. `overdue_at` is the moment from which a source counts as overdue, unless it is polled before.
+`unpolled` marks a source until its first poll ends: those that were polled before are claimed first. All times are
 the server's (`$$NOW`), whatever the clocks of the workers say; when that clock is set back, they are moved with it (see
 server_clock.py). When to look again is decided elsewhere and handed in.
 """
 
 import json
-import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateMany, UpdateOne
@@ -19,6 +22,7 @@ from pymongo.database import Database
 
 from feedmirror.errors import Failure
 from feedmirror.models import Finished, Hints, Looks, Outcome, Postponed, Remembered, Source, Validators, WatchedSource
+from feedmirror.storage import leases
 from feedmirror.storage.server_clock import MoveBack, ServerClock
 
 _Document = dict[str, Any]
@@ -27,6 +31,10 @@ _FILE = "sources file"
 # Between finding that a source is due and beginning to poll it lies a message. What that takes must not be added to
 # each interval, which would make every look a second later. More is not made up for, lest two looks come too close.
 _MOMENT_MS = 500
+# A source that is polled this much later than it was due is overdue, or a tenth of its interval, whichever is longer:
+# less is the ordinary delay of a look each second, a busy worker, or a restart.
+_OVERDUE_AFTER_S = 10
+_OVERDUE_PART = 0.1
 # What lies in the past for every clock: due at once.
 _AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -54,7 +62,8 @@ class Sources:
         self._clock.create()
         self._sources.create_indexes(
             [
-                IndexModel([("active", ASCENDING), ("due_at", ASCENDING)]),
+                IndexModel([("active", ASCENDING), ("unpolled", ASCENDING), ("due_at", ASCENDING)]),
+                IndexModel([("active", ASCENDING), ("looks.last_at", DESCENDING)]),
                 IndexModel([("active", DESCENDING), ("order", ASCENDING), ("_id", ASCENDING)]),
                 IndexModel([("lease", ASCENDING)]),
             ]
@@ -62,17 +71,21 @@ class Sources:
 
     # -- what is watched
 
-    def synchronise(self, sources: Iterable[Source], mistakes: Iterable[str]) -> bool:
+    def synchronise(
+        self, sources: Iterable[Source], mistakes: Iterable[str], *, kept: Mapping[str, str] = MappingProxyType({})
+    ) -> bool:
         """Make the collection say what the sources file says; sources that it no longer names rest.
 
         A source that is new, or has another address, is due at once; so is one with another interval, because the old
-        one may have been a day, and one that may lead to private addresses now. Known ones keep how they fared. Says
-        whether anything changed.
+        one may have been a day, and one that may lead to private addresses now. Known ones keep how they fared. `kept`:
+        by id, sources that stay as they are, and the mistake that is the reason. Says whether anything changed.
         """
         described = [_description(source, order=order) for order, source in enumerate(sources)]
         operations: list[UpdateOne | UpdateMany] = [_replacement(document) for document in described]
-        ids = [document["_id"] for document in described]
-        operations.append(UpdateMany({"_id": {"$nin": ids}, "active": True}, {"$set": {"active": False}}))
+        operations += [_keeping(source_id, mistake) for source_id, mistake in kept.items()]
+        named = [*(document["_id"] for document in described), *kept]
+        resting = {"$set": {"active": False, "mistake": None}}
+        operations.append(UpdateMany({"_id": {"$nin": named}, "active": True}, resting))
         written = self._sources.bulk_write(operations, ordered=False)
         noted = self._notes.update_one({"_id": _FILE}, {"$set": {"mistakes": list(mistakes)}}, upsert=True)
         return bool(written.upserted_count or written.modified_count or noted.modified_count or noted.upserted_id)
@@ -82,6 +95,10 @@ class Sources:
         document = _description(source, order=0)
         self._sources.bulk_write([_replacement({**document, "active": False})])
 
+    def forget(self, source_id: str) -> bool:
+        """Forget a source that rests; False if it is polled again, or unknown."""
+        return bool(self._sources.delete_one({"_id": source_id, "active": False}).deleted_count)
+
     def all(self) -> list[WatchedSource]:
         """Every source, those that are polled first, in the order of the file."""
         found = self._sources.find({}).sort([("active", DESCENDING), ("order", ASCENDING), ("_id", ASCENDING)])
@@ -90,33 +107,51 @@ class Sources:
     def mistakes(self) -> list[str]:
         """What is wrong in the sources file, one line each."""
         note = self._notes.find_one({"_id": _FILE})
-        return list(note["mistakes"]) if note else []
+        return list(note.get("mistakes", ())) if note else []
+
+    def note_mistakes(self, mistakes: Iterable[str]) -> None:
+        """Keep what is wrong with a sources file that cannot be read; all sources go on."""
+        self._notes.update_one({"_id": _FILE}, {"$set": {"mistakes": list(mistakes)}}, upsert=True)
+
+    def file_path(self) -> str | None:
+        """Where the sources file stands that the sources are from; None before the first one was read."""
+        note = self._notes.find_one({"_id": _FILE})
+        return note.get("path") if note else None
+
+    def note_file_path(self, path: str) -> None:
+        """Keep where the sources file stands."""
+        self._notes.update_one({"_id": _FILE}, {"$set": {"path": path}}, upsert=True)
 
     # -- who polls what
 
-    def claim_due(self, *, limit: int, lease_s: float) -> Claim:
-        """Claim at most `limit` sources that are due, those that have waited longest first."""
-        now = self._clock.now()
-        due = {"active": True, "due_at": {"$lte": now}}
-        ids = [found["_id"] for found in self._sources.find(due, {"_id": 1}).sort("due_at", ASCENDING).limit(limit)]
-        # Two beats may have found the same sources: the update takes only what is still due.
-        return self._claim({**due, "_id": {"$in": ids}}, lease_s, was_due_at="$due_at") if ids else Claim("")
+    def claim_due(self, *, limit: int, limit_unpolled: int | None = None, lease_s: float, holder: str = "") -> Claim:
+        """Claim at most `limit` sources that are due: first those polled before, those that have waited longest first.
 
-    def claim_now(self, source_ids: Iterable[str], *, lease_s: float) -> Claim:
-        """Claim these sources whether due or not, except those that somebody is polling."""
+        `limit_unpolled`: of those never polled at most so many (None: as many as of the others), which wait while
+        thousands of them are added at once. `holder` is the id of the process that claims.
+        """
+        now = self._clock.now()
+        ids = self._due(now, unpolled=None, limit=limit)
+        room = limit - len(ids)
+        ids += self._due(now, unpolled=True, limit=room if limit_unpolled is None else min(room, limit_unpolled))
+        if not ids:
+            return Claim("")
+        # Two looks may have found the same sources: the update takes only those that are still due.
+        still_due = {"active": True, "due_at": {"$lte": now}, "_id": {"$in": ids}}
+        return self._claim(still_due, lease_s, holder)
+
+    def claim_now(self, source_ids: Iterable[str], *, lease_s: float, holder: str = "") -> Claim:
+        """Claim these sources whether due or not, except those that are being polled."""
         ids = list(source_ids)
         free = [{"lease": None}, {"due_at": {"$lte": self._clock.now()}}]
-        return self._claim({"_id": {"$in": ids}, "$or": free}, lease_s, was_due_at="$$NOW")
+        return self._claim({"_id": {"$in": ids}, "$or": free}, lease_s, holder)
 
-    def begin(self, claim: Claim, *, lease_s: float) -> list[WatchedSource]:
-        """Start to poll claimed sources, under a lease of their own; those whose claim was used are left out.
-
-        A message that comes twice finds the claim gone, and so does one whose sources were claimed again meanwhile.
-        """
-        lease = _token()
+    def begin(self, claim: Claim, *, lease_s: float, holder: str = "") -> list[WatchedSource]:
+        """Start to poll claimed sources, under a lease of their own; those whose claim was used are left out."""
+        lease = leases.token(holder)
         self._sources.update_many(
             {"_id": {"$in": list(claim.source_ids)}, "lease": claim.lease},
-            [{"$set": {"lease": lease, "due_at": _from_now(lease_s), "looks.last_at": "$$NOW"}}],
+            [{"$set": {**_leased(lease, lease_s), "looks.last_at": "$$NOW"}}],
         )
         begun = {document["_id"]: watched_of(document) for document in self._sources.find({"lease": lease})}
         return [begun[source_id] for source_id in claim.source_ids if source_id in begun]
@@ -136,10 +171,21 @@ class Sources:
         if operations:
             self._sources.bulk_write(operations, ordered=False)
 
-    def _claim(self, wanted: _Document, lease_s: float, *, was_due_at: str) -> Claim:
-        lease = _token()
-        change = {"lease": lease, "was_due_at": was_due_at, "due_at": _from_now(lease_s)}
-        self._sources.update_many(wanted, [{"$set": change}])
+    def release(self, holder: str, *, but: Iterable[str] = ()) -> int:
+        """Free the sources that a process holds, except those with the ids `but`: due at once. How many there were."""
+        held = {"lease": leases.of(holder), "_id": {"$nin": list(but)}}
+        change = {"lease": None, "due_at": "$$NOW", "overdue_at": _from_now(_OVERDUE_AFTER_S)}
+        return self._sources.update_many(held, [{"$set": change}]).modified_count
+
+    def _due(self, now: datetime, *, unpolled: bool | None, limit: int) -> list[str]:
+        if limit <= 0:  # which MongoDB takes for no limit
+            return []
+        due = {"active": True, "unpolled": unpolled, "due_at": {"$lte": now}}
+        return [found["_id"] for found in self._sources.find(due, {"_id": 1}).sort("due_at", ASCENDING).limit(limit)]
+
+    def _claim(self, wanted: _Document, lease_s: float, holder: str) -> Claim:
+        lease = leases.token(holder)
+        self._sources.update_many(wanted, [{"$set": {**_leased(lease, lease_s), "was_due_at": "$due_at"}}])
         claimed = self._sources.find({"lease": lease}, {"_id": 1})
         return Claim(lease, tuple(found["_id"] for found in claimed))
 
@@ -149,10 +195,13 @@ class Sources:
         A poll that began or ended after the clock was set back and before that was noticed, a second later at most, is
         moved as well: its source is looked at once too soon.
         """
-        sooner = {"$subtract": ["$due_at", by // timedelta(milliseconds=1)]}
-        # a source that rests may be held by a pass by hand; naming both lets the index find them
-        later = {"active": {"$in": [True, False]}, "due_at": {"$gt": now}}
-        self._sources.update_many(later, [{"$set": {"due_at": sooner}}], session=session)
+        by_ms = by // timedelta(milliseconds=1)
+        # what a poll by hand that fails goes back to is as late as it was
+        moments = ("due_at", "was_due_at", "overdue_at")
+        sooner = {moment: {"$subtract": [f"${moment}", by_ms]} for moment in moments}
+        # a source that rests may be held by a pass by hand; naming all of these lets the index find them
+        later = {"active": {"$in": [True, False]}, "unpolled": {"$in": [True, None]}, "due_at": {"$gt": now}}
+        self._sources.update_many(later, [{"$set": sooner}], session=session)
         self._also_moved(now, by, session)
 
 
@@ -160,12 +209,20 @@ def _mine(watched: WatchedSource) -> _Document:
     return {"_id": watched.source.id, "lease": watched.lease}
 
 
+# A poll by hand that fails, or has to wait, leaves the source as it was: its error goes to the command or job.
+_AS_BEFORE: _Document = {"due_at": "$was_due_at", "lease": None}
+
+
 def _postponing(postponed: Postponed) -> UpdateOne:
     change = {"due_at": _from_now(postponed.by_s), "lease": None, "looks.why": {"$literal": postponed.why}}
-    return UpdateOne(_mine(postponed.watched), [{"$set": change}])
+    if postponed.watched.by_hand:
+        change = _AS_BEFORE
+    return _changed(postponed.watched, change, interval_s=postponed.watched.interval_s or 0)
 
 
 def _ending(poll: Finished) -> UpdateOne:
+    if poll.watched.by_hand and not poll.outcome.ok:
+        return _changed(poll.watched, _AS_BEFORE, interval_s=poll.watched.interval_s or 0)
     # the clock may have been set back since the poll began
     began_at: _Document = {"$min": ["$looks.last_at", "$$NOW"]}
     since = _due_or_began(began_at) if poll.from_due else began_at
@@ -176,9 +233,15 @@ def _ending(poll: Finished) -> UpdateOne:
         "looks.why": {"$literal": poll.why},
         "looks.items_per_day": poll.items_per_day,
         "looks.going_on": poll.outcome.goes_on_in_s is not None,
+        "unpolled": "$$REMOVE",
         **(_went_well(poll) if poll.outcome.ok else _went_wrong(poll.outcome)),
     }
-    return UpdateOne(_mine(poll.watched), [{"$set": change}])
+    return _changed(poll.watched, change, interval_s=poll.interval_s)
+
+
+def _changed(watched: WatchedSource, change: _Document, *, interval_s: float) -> UpdateOne:
+    """A change of what is ours that says when it is due, and so when it is overdue."""
+    return UpdateOne(_mine(watched), [{"$set": change}, {"$set": {"overdue_at": _overdue_at(interval_s)}}])
 
 
 def _due_or_began(began_at: _Document) -> _Document:
@@ -238,12 +301,17 @@ def _remembered_document(remembered: Remembered) -> _Document:
     }
 
 
+def _leased(lease: str, lease_s: float) -> _Document:
+    return {"lease": lease, "due_at": _from_now(lease_s), "overdue_at": _from_now(lease_s + _OVERDUE_AFTER_S)}
+
+
+def _overdue_at(interval_s: float) -> _Document:
+    """From when on a source is overdue that is due at `due_at`."""
+    return {"$add": ["$due_at", int(1000 * max(_OVERDUE_AFTER_S, _OVERDUE_PART * interval_s))]}
+
+
 def _from_now(seconds: float) -> _Document:
     return {"$add": ["$$NOW", int(seconds * 1000)]}
-
-
-def _token() -> str:
-    return secrets.token_hex(8)
 
 
 def _description(source: Source, *, order: int) -> _Document:
@@ -271,16 +339,25 @@ def _replacement(document: _Document) -> UpdateOne:
         # how another address fared says nothing of this one: it is seen for the first time
         "looks": {"$cond": [{"$and": same("url")}, "$looks", {"items": {"$ifNull": ["$looks.items", 0]}}]},
         "remembered": {"$cond": [same_items, "$remembered", None]},
+        "overdue_at": {"$cond": [unchanged, "$overdue_at", _from_now(_OVERDUE_AFTER_S)]},
+        # a source that was polled before and only changed goes on with the others
+        "unpolled": {"$cond": [{"$eq": [{"$type": "$source"}, "missing"]}, True, "$unpolled"]},
         "lease": {"$cond": [unchanged, "$lease", None]},
         "source": {"$literal": described},
         "order": document["order"],
         "active": document.get("active", True),
+        "mistake": None,
     }
     return UpdateOne({"_id": document["_id"]}, [{"$set": change}], upsert=True)
 
 
-def watched_of(document: Mapping[str, Any]) -> WatchedSource:
-    """A source as it is kept, as a model."""
+def _keeping(source_id: str, mistake: str) -> UpdateOne:
+    """Mark a source that is polled as it was; one that rests goes on resting."""
+    return UpdateOne({"_id": source_id, "active": True}, {"$set": {"mistake": mistake}})
+
+
+def watched_of(document: Mapping[str, Any], now: datetime | None = None) -> WatchedSource:
+    """A source as it is kept, as a model. `now`: the server's time; None where it does not matter what is overdue."""
     remembered = document.get("remembered") or {}
     return WatchedSource(
         source=_source(document["_id"], document["source"]),
@@ -289,7 +366,15 @@ def watched_of(document: Mapping[str, Any]) -> WatchedSource:
         identity=document.get("identity"),
         lease=document["lease"],
         active=document["active"],
+        overdue_since=None if now is None else _overdue_since(document, now),
+        mistake=document.get("mistake"),
     )
+
+
+def _overdue_since(document: Mapping[str, Any], now: datetime) -> datetime | None:
+    """When it should have been polled, if that is too long ago."""
+    overdue_at: datetime | None = document.get("overdue_at")
+    return document["due_at"] if overdue_at is not None and overdue_at <= now else None
 
 
 def _source(source_id: str, described: Mapping[str, Any]) -> Source:
