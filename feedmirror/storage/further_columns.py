@@ -39,6 +39,9 @@ class FurtherColumns:
         found = self._columns.find({"source": source_id}).sort([("number", ASCENDING), ("_id", ASCENDING)])
         return [column_of(one["column"]) for one in found]
 
+    def forget_all(self, source_id: str) -> None:
+        self._columns.delete_many({"source": source_id})
+
     def count(self, source_id: str) -> int:
         return self._columns.count_documents({"source": source_id})
 

@@ -23,6 +23,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from feedmirror.errors import NewerSchema, Upgrading
 from feedmirror.storage.further_columns import find_further_columns
+from feedmirror.storage.sources import note_overdue
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,10 @@ class Step:
     readers_wait: bool = False
 
 
-STEPS: tuple[Step, ...] = (Step("find the columns that tables do not show", find_further_columns),)
+STEPS: tuple[Step, ...] = (
+    Step("find the columns that tables do not show", find_further_columns),
+    Step("note from when on each source is overdue", note_overdue),
+)
 
 
 class LeaseLost(Exception):

@@ -132,6 +132,7 @@ class Tables:
         """Forget a table, some rows at a time: how many went each time. From the first on there is no table."""
         self._runs.delete_one({"_id": source_id})
         self._seen.delete_many({"source": source_id})
+        self._further.forget_all(source_id)
         while ids := [row["_id"] for row in self._rows.find({"source": source_id}, {"_id": 1}).limit(_PORTION)]:
             self._history.forget(ids)
             self._rows.delete_many({"_id": {"$in": ids}})
