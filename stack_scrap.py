@@ -51,7 +51,7 @@ def _broker() -> dict[str, Any]:
     try:
         return broker_settings(Settings.from_environ())
     except ConfigError as error:
-        sys.exit(f"feedmirror: {error}")
+        sys.exit(tell(error))
 
 
 log = logging.getLogger(__name__)

@@ -20,6 +20,7 @@ from celery.exceptions import Reject
 from celery.signals import after_setup_logger, beat_init, celeryd_init, worker_ready
 from celery.worker import state
 
+from feedmirror.command_line import tell
 from feedmirror.config import Settings
 from feedmirror.data_check import refuse_newer
 from feedmirror.errors import ConfigError, NewerSchema, Upgrading, exit_code
@@ -66,13 +67,12 @@ def _refuse_newer(**_: object) -> None:
     try:
         refuse_newer(Settings.from_environ())
     except ConfigError as error:
-        sys.exit(f"feedmirror: {error}")
+        sys.exit(tell(error))
     except NewerSchema as error:
         if current_process().name != _MAIN:  # the beat within a worker, which ends with it
             _told[0] = 1
             return
-        sys.stderr.write(f"feedmirror: {error}\n")
-        sys.exit(exit_code(error))
+        sys.exit(tell(error))
 
 
 @worker_ready.connect

@@ -85,7 +85,7 @@ ALLOWED: dict[str, set[str]] = {
     "command_line": {"errors"},
     "broker": {"config", "outages"},
     "data_check": {*BASE, "config", "db", "storage"},
-    "schema_gate": {*BASE, "config", "data_check"},
+    "schema_gate": {*BASE, "command_line", "config", "data_check"},
     "mongodb_broker": set(),
     "work": {*BASE, "config", "fetch", "poll", "politeness", "storage", "table"},
     "celeryconfig": {"ticks"},
