@@ -35,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "identity": BASE,
     "table": set(),
     "checks": {"config"},
+    "disk": {"config"},
     "sources_file": {*BASE, "checks", "config", "poll"},
     "fetch": {*BASE, "config", "__init__"},
     "parse": {*BASE, "config"},

@@ -1,0 +1,53 @@
+"""Room on the disk of the bundled MongoDB, in words: little is left, or too little for it to run.
+
+MongoDB ends itself when it cannot write. Another MongoDB than the bundled one of this data directory has a disk of its
+own, about which nothing is known here.
+"""
+
+import shutil
+from pathlib import Path
+
+from feedmirror.config import Settings
+
+_MB = 1_000_000
+# A gigabyte lasts for days of ordinary feeds: time enough to make room.
+_LITTLE_MB = 1000
+# The journal, the oplog and the collections of a MongoDB without an item.
+_EMPTY_MB = 310
+# What a MongoDB that has all of this needs to start again: a second journal file, and its checkpoints.
+_GOING_ON_MB = 150
+
+
+def shortage(settings: Settings) -> str | None:
+    """Say so where less than a gigabyte is left; None if there is more, or another MongoDB is in use."""
+    if not _is_bundled(settings):
+        return None
+    if told := full(settings.data_dir):
+        return told
+    left = _left_mb(settings.data_dir)
+    return f"the disk of {settings.data_dir}/ is nearly full ({left} MB left)" if left < _LITTLE_MB else None
+
+
+def full(data_dir: Path) -> str | None:
+    """Say so where MongoDB cannot run because of the room that is left; None if it can."""
+    left = _left_mb(data_dir)
+    if (data_dir / "mongodb" / "WiredTiger").exists():
+        return f"the disk of {data_dir}/ is full ({left} MB left)" if left < _GOING_ON_MB else None
+    if left < _EMPTY_MB:
+        return f"the disk of {data_dir}/ is full ({left} MB left; an empty installation takes {_EMPTY_MB})"
+    return None
+
+
+def _is_bundled(settings: Settings) -> bool:
+    if settings.mongodb_uri is None:
+        return True
+    try:
+        return settings.bundled_uri_path.read_text("utf-8").strip() == settings.mongodb_uri
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _left_mb(path: Path) -> int:
+    """Megabytes that this user may still write there, or where the directory will be made."""
+    existing = next(one for one in (path, *path.parents) if one.exists())
+    return shutil.disk_usage(existing).free // _MB
