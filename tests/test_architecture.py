@@ -76,7 +76,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 # Alone among the web's modules they know settings, or that they are processes which listen.
 ALLOWED_TO_MODULES = {
-    "feedmirror.web.assembled": {"broker", "config", "db"},
+    "feedmirror.web.assembled": {"broker", "config", "db", "disk"},
     "feedmirror.web.server": {"memory", "preflight"},
     "feedmirror.web.processes": {"config", "memory", "parent", "preflight"},
 }

@@ -251,6 +251,7 @@ class WatchedSource:
     `identity` is the rule by which its entries get their ids, None before the first one. `active` False: the sources
     file does not name it any more; its items stay. `slot`: what its group granted for this poll, None where that has no
     limits. `overdue_since`: when it should have been polled, if that is so long ago that it is overdue.
+    `mistake`: the sources file has one about it, so its last good version goes on; with file and line.
     """
 
     source: Source
@@ -261,6 +262,7 @@ class WatchedSource:
     slot: Slot | None = None
     active: bool = True
     overdue_since: datetime | None = None
+    mistake: str | None = None
 
     @property
     def interval_s(self) -> float | None:

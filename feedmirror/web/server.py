@@ -14,7 +14,6 @@ from feedmirror.preflight import port_taken
 from feedmirror.web.announcement import announce
 from feedmirror.web.assembled import Site
 from feedmirror.web.direct import polls_at_hand
-from feedmirror.web.follower import Follower
 from feedmirror.web.prompt import PromptServer
 
 # A page polls every few seconds and each answer takes less than a millisecond, so few threads serve many pages; more
@@ -57,21 +56,21 @@ def serve(site: Site, host: str, port: int) -> None:
     cherrypy.server.instance = PromptServer(cherrypy.server, polls_at_hand(site.updates))
     cherrypy.server.instance.keep_alive_conn_limit = _KEPT_ALIVE
     cherrypy.engine.signals.subscribe()
-    Following(site.follower).subscribe()
+    Threads(site).subscribe()
     cherrypy.engine.start()
     announce(host, port)
     cherrypy.engine.block()
 
 
-class Following(SimplePlugin):  # type: ignore[misc]
-    """Has the follower follow for as long as the engine runs; the thread is the follower's own."""
+class Threads(SimplePlugin):  # type: ignore[misc]
+    """Keeps the site's own threads for as long as the engine runs."""
 
-    def __init__(self, follower: Follower):
+    def __init__(self, site: Site):
         super().__init__(cherrypy.engine)
-        self._follower = follower
+        self._site = site
 
     def start(self) -> None:
-        self._follower.start()
+        self._site.start()
 
     def stop(self) -> None:
-        self._follower.stop()
+        self._site.stop()

@@ -23,6 +23,11 @@ def reason(error: Exception) -> str:
     """Log the failure, and say it in one line that may be shown to anybody."""
     if isinstance(error, StorageError):
         _logger.warning("Storage is of no use: %s", error)
-        return str(error)
-    _logger.warning("MongoDB is away: %s", type(error).__name__)
-    return "The database is away; try again in a few seconds."
+    else:
+        _logger.warning("MongoDB is away: %s", type(error).__name__)
+    return words(error)
+
+
+def words(error: Exception) -> str:
+    """The failure in one line that may be shown to anybody."""
+    return str(error) if isinstance(error, StorageError) else "The database is away; try again in a few seconds."

@@ -1,0 +1,94 @@
+"""Watches over polling: a thread that asks the database each second whether what is due is polled.
+
+    storage ──> Watch ──> told: what answers, pages and the log say (see polling)
+
+Every reader is told from memory, so a poll that brings nothing pays for none of this.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from feedmirror.models import Polling
+from feedmirror.web import unavailable
+from feedmirror.web.polling import PATIENCE_S, UNKNOWN, Patience, PollingState, Told
+
+if TYPE_CHECKING:
+    from feedmirror.storage import Storage
+
+log = logging.getLogger(__name__)
+
+_EVERY_S = 1.0
+# A look takes two seconds at most, after which the database is away; one that takes longer hangs.
+_LATEST_S = 5.0
+_NOT_ASKED = "The database has not answered yet."
+
+
+class Watch:
+    """Knows how polling stands. Until it is started nothing is known.
+
+    `told` stays the same object for as long as it says the same: an answer that was made with it is known by it.
+    """
+
+    def __init__(self, open_storage: "Callable[[], Storage]", *, patience_s: float = PATIENCE_S):
+        self._open_storage = open_storage
+        self._patience = Patience(patience_s, time.monotonic)
+        self._lock = threading.Lock()
+        self._ending = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._looked_at = time.monotonic()
+        self._away: str | None = _NOT_ASKED
+        self._is_logged = False
+        self.told: Told = UNKNOWN
+        self.polling: Polling | None = None
+
+    @property
+    def away(self) -> str | None:
+        """Why the database cannot be asked, in words for anybody; None where it answers."""
+        passed_s = time.monotonic() - self._looked_at
+        return self._away if passed_s < _LATEST_S else f"The database has not answered for {passed_s:.0f} s."
+
+    def start(self) -> None:
+        """Begin to watch; once, however often it is called."""
+        with self._lock:
+            if self._thread is None:
+                self._ending = threading.Event()
+                self._thread = threading.Thread(target=self._watch, name="watch over polling", daemon=True)
+                self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, and wait for that."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._ending.set()
+        if thread is not None:
+            thread.join()
+
+    def _watch(self) -> None:
+        ending = self._ending
+        while not ending.is_set():
+            self.look()
+            ending.wait(_EVERY_S)
+
+    def look(self) -> None:
+        """Ask once."""
+        try:
+            polling, away = self._open_storage().processes.standing(), None
+        except unavailable.FAILURES as error:
+            polling, away = None, unavailable.words(error)  # the follower of the stream logs it
+        self._looked_at, self._away, self.polling = time.monotonic(), away, polling
+        told = self._patience.told(polling)
+        if told != self.told:
+            self.told = told
+        self._log(told)
+
+    def _log(self, told: Told) -> None:
+        """One line when a stall begins and one when it is over; what is not known is neither."""
+        if told.alarm is not None and not self._is_logged:
+            log.warning("%s", told.alarm)
+        elif told.state is PollingState.LIVE and self._is_logged:
+            log.warning("What is due is polled again")
+        if told.state is not PollingState.UNKNOWN:
+            self._is_logged = told.alarm is not None
