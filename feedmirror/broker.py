@@ -99,23 +99,32 @@ class Probe:
             return self._trouble
 
     def _probe(self) -> str | None:
-        # a tenth of a second, which only a site that is asked needs to take
-        import kombu
-
-        connected: Any = kombu.connection.Connection
         given = _impatient(broker_settings(self._settings))
+        ask = _ask_mongodb if given.get("broker_transport") == _MONGODB else _ask
         try:
-            transport = connected(
-                given["broker_url"],
-                transport=given.get("broker_transport"),
-                transport_options=given["broker_transport_options"],
-                connect_timeout=_TIMEOUT_S,
-            ).transport
-            transport.close_connection(transport.establish_connection())
+            ask(given)
         except Exception as error:  # noqa: BLE001 (whatever a broker's library raises)
             log.debug("the broker is away: %s", type(error).__name__)
             return "The broker is away."
         return None
+
+
+def _ask(given: dict[str, Any]) -> None:
+    # a tenth of a second, which only a site that is asked needs to take
+    from kombu import connection as kombu_connection
+
+    connection: Any = kombu_connection.Connection
+    options = given["broker_transport_options"]
+    transport = connection(given["broker_url"], transport_options=options, connect_timeout=_TIMEOUT_S).transport
+    transport.close_connection(transport.establish_connection())
+
+
+def _ask_mongodb(given: dict[str, Any]) -> None:
+    """Kombu's transport never closes the client that it makes for a connection."""
+    from pymongo import MongoClient
+
+    with MongoClient[dict[str, Any]](given["broker_url"], timeoutMS=int(_TIMEOUT_S * 1000)) as client:
+        client.admin.command("ping")
 
 
 def _impatient(settings: dict[str, Any]) -> dict[str, Any]:

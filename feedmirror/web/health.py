@@ -9,8 +9,8 @@
 
 503 means that another process should be asked instead of this one. So only what keeps this process from answering is
 needed. A broker, a worker or room on the disk that is missing is missing for all processes alike: a load balancer that
-took all of them away would take away the pages, which show what there is and say what is wrong. Those checks fail within
-an answer of 200, and a monitor reads `ok`.
+took them away would take away the pages, which show what there is and say what is wrong. Those checks fail within an
+answer of 200, and a monitor reads `ok`.
 
 Asks the database nothing: `watch` has done so a moment ago.
 """

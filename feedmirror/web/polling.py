@@ -94,4 +94,3 @@ def _why(workers: int) -> str:
     if workers == 1:
         return "a worker is running, but it polls nothing"
     return f"{counted(workers, 'worker')} are running, but they poll nothing"
-
