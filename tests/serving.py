@@ -28,7 +28,7 @@ def serving(
 ) -> Iterator[str]:
     """A real server on a free port; gives its address.
 
-    `most_body_bytes`: what it takes itself; 0 is anything. `watch`: over polling, started and stopped by the test.
+    `most_body_bytes`: what it takes itself; 0 is anything. `watch`: over polling; has looked once when this begins.
     """
     cherrypy.config.update({"log.screen": False})
     application = make_app(
@@ -44,8 +44,13 @@ def serving(
     server.prepare()
     thread = threading.Thread(target=server.serve)
     thread.start()
+    if watch is not None:
+        watch.look()
+        watch.start()
     try:
         yield f"http://127.0.0.1:{server.bind_addr[1]}"
     finally:
+        if watch is not None:
+            watch.stop()
         server.stop()
         thread.join()
