@@ -21,31 +21,25 @@ import celeryconfig
 from feedmirror.broker import broker_settings
 from feedmirror.by_hand import open_storage, poll_now, sources_at, sources_of_file
 from feedmirror.config import Settings
-from feedmirror.crew import Crew
 from feedmirror.db import Connection
 from feedmirror.errors import ConfigError, FeedmirrorError
 from feedmirror.memory import share_between_threads
 from feedmirror.models import Finished, Item
 from feedmirror.parent import end_with_parent
-from feedmirror.poll import Poller
-from feedmirror.sources_watch import SourcesWatch
+from feedmirror.polling_process import PollingProcess
 from feedmirror.storage import Storage
-from feedmirror.storage.sources import Claim
-from feedmirror.work import Worker
+from feedmirror.worker_steps import END_SOON, EndSoon, ScheduleKeeper
 
 # How long a worker waits for MongoDB within one operation: long enough for a restart to pass unnoticed.
 _TIMEOUT_S = 25
-# A task that hangs in spite of that is killed, and its process replaced. A batch may have to wait until half of the
-# threads come free from servers that hang.
+# A task that hangs in spite of that is killed, and its process replaced.
 _LOOK_S = 60
-_BATCH_S = 120
 # The longest deadline of a fetch there is, and time to keep what it brought.
 _JOB_S = 900
-# So many that nobody else has to wait for the messages.
-_JOBS_AT_ONCE = 100
 
 app = Celery("stack_scrap")
 app.config_from_object(celeryconfig)
+app.steps["worker"].update({EndSoon, ScheduleKeeper})
 
 
 @app.add_defaults
@@ -59,57 +53,31 @@ def _broker() -> dict[str, Any]:
 log = logging.getLogger(__name__)
 
 _connection = Connection(lambda: Settings.from_environ().database_uri, timeout_s=_TIMEOUT_S)
-_sources_watch = SourcesWatch()
 
 
 def _storage() -> Storage:
     return Storage(_connection.database()).prepare()
 
 
-def _poller() -> Poller:
-    return Poller(_storage(), Settings.from_environ())
+@cache
+def _process() -> PollingProcess:
+    """What polls in this process; made after the fork, since threads and connections do not survive one."""
+    process = PollingProcess(_storage, Settings.from_environ())
+    process.start()
+    return process
 
 
 @app.task(name="feedmirror.poll_due", time_limit=_LOOK_S)
 def poll_due() -> None:
-    """Hand out every source that is due, in batches, and jobs; then remove some of what is no longer kept."""
-    settings, storage = Settings.from_environ(), _storage()
-    poller = Poller(storage, settings)
-    try:
-        sources = _sources_watch.refresh(storage, settings.sources_path)
-        if sources is not None:
-            poller.describe_groups()
-    except ConfigError as error:  # said once; what the file named before goes on
-        log.warning("%s", error)
-    for claim in poller.claim_due():
-        poll_batch.apply_async((claim.lease, list(claim.source_ids)), expires=settings.lease_s)
-    for job_id in storage.jobs.hand_out(limit=_JOBS_AT_ONCE):  # of which no message has come
-        do_job.apply_async((job_id,), expires=settings.lease_s)
-    storage.retention.step()  # a small one, after what cannot wait
-
-
-@app.task(name="feedmirror.poll_batch", time_limit=_BATCH_S)
-def poll_batch(lease: str, source_ids: list[str]) -> None:
-    """Begin the sources that were claimed under this lease, and hand them to this process's crew.
-
-    Waits for free threads, not for the polls to end: a server that hangs must not keep the process from others.
-    """
-    crew = _crew()
-    admitted, _ = _poller().begin(Claim(lease, tuple(source_ids)))
-    for watched in admitted:
-        crew.take(watched)
+    """Look for what is due: sources for this process's crew, and jobs for any process."""
+    expires = Settings.from_environ().lease_s
+    _process().look(lambda job_id: do_job.apply_async((job_id,), expires=expires))
 
 
 @app.task(name="feedmirror.do_job", time_limit=_JOB_S)
 def do_job(job_id: str) -> None:
-    """Do what somebody asked for, unless it is done, or somebody is at it."""
-    Worker(_storage(), Settings.from_environ()).do(job_id)
-
-
-@cache
-def _crew() -> Crew:
-    """The crew of this process, begun with its first batch: threads do not survive a fork."""
-    return _poller().crew(longest_s=Settings.from_environ().lease_s)
+    """Do a job, unless it is done or being done."""
+    _process().do_job(job_id)
 
 
 @after_setup_logger.connect
@@ -126,22 +94,20 @@ def _end_with_the_worker(**_: object) -> None:
 
 
 @worker_process_init.connect
-def _share_memory(**_: object) -> None:
+def _begin_to_poll(**_: object) -> None:
+    """Heed the worker alone: process managers send SIGTERM to its whole group, and a child would die within a poll."""
     share_between_threads()
-
-
-@worker_process_init.connect
-def _end_when_the_worker_says_so(**_: object) -> None:
-    """Process managers send SIGTERM to the whole group; a pool child that obeyed would die within its poll."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(END_SOON, lambda *_: _process().end_soon())
+    _process()
 
 
 @worker_process_shutdown.connect
-def _finish_and_disconnect(**_: object) -> None:
-    """Let the polls that are under way end, and keep how they went."""
-    if _crew.cache_info().currsize:
-        _crew().close()
-        _crew.cache_clear()
+def _give_back_and_disconnect(**_: object) -> None:
+    """Abandon the polls that are under way, and free their sources for others."""
+    if _process.cache_info().currsize:
+        _process().close()
+        _process.cache_clear()
     _connection.close()
 
 

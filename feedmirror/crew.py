@@ -3,7 +3,7 @@
     begin ──> take: waits for a free thread ──> a thread polls ──> one other thread keeps how it went, many at a time
 
 What is due, how a poll is done and where its end is kept is not known here. A source whose poll does not come to its
-end is taken care of by its lease: it is due again when that is over.
+end is freed with all that its process held.
 """
 
 import contextlib
@@ -53,9 +53,12 @@ class Crew:
         self._finish = finish
         self._give_back = give_back
         self._keep_trying_s = keep_trying_s
-        self._free = threading.BoundedSemaphore(threads)
+        self._number = threads
+        self._busy = 0
+        self._changed = threading.Condition()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="poll")
         self._ends: queue.SimpleQueue[Finished | WatchedSource | None] = queue.SimpleQueue()
+        self._under_way: dict[str, WatchedSource] = {}
         self._began: dict[int, float] = {}
         self._closing = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="keep polls", daemon=True)
@@ -63,21 +66,56 @@ class Crew:
         if longest_s is not None:
             threading.Thread(target=self._watch, args=(longest_s,), name="watch polls", daemon=True).start()
 
+    @property
+    def room(self) -> int:
+        """How many threads are free."""
+        return self._number - self._busy
+
+    @property
+    def under_way(self) -> list[WatchedSource]:
+        """What was taken and is not kept yet."""
+        with self._changed:
+            return list(self._under_way.values())
+
+    def wait_for_room(self, wanted: int, *, until: float) -> bool:
+        """Wait until so many threads are free, or until this moment of the monotonic clock; whether they are."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self.room >= wanted or self._closing.is_set(), max(0.0, until - time.monotonic())
+            )
+
     def take(self, watched: WatchedSource) -> "Future[Finished]":
         """Poll a source as soon as a thread is free; waits for that, so that nothing piles up here."""
-        self._free.acquire()
+        with self._changed:
+            self._changed.wait_for(lambda: self.room > 0)
+            self._busy += 1
+            self._under_way[watched.source.id] = watched
         try:
             return self._threads.submit(self._work, watched)
         except BaseException:
-            self._free.release()
+            self._leave(watched, kept=True)
             raise
 
     def close(self) -> None:
         """Wait until all that was taken has ended and is kept."""
         self._threads.shutdown()
-        self._ends.put(None)
+        self._end()
         self._keeper.join()
+
+    def abandon(self, *, within_s: float) -> None:
+        """Keep how those went that have ended, within so many seconds, and leave the others as they are.
+
+        Their threads go on until the process ends; what they bring counts for nothing once their leases are released.
+        """
+        self._end()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._keeper.join(within_s)
+
+    def _end(self) -> None:
         self._closing.set()
+        with self._changed:
+            self._changed.notify_all()
+        self._ends.put(None)
 
     def _work(self, watched: WatchedSource) -> Finished:
         me = threading.get_ident()
@@ -92,7 +130,14 @@ class Crew:
             return finished
         finally:
             del self._began[me]
-            self._free.release()
+            self._leave(watched, kept=False)
+
+    def _leave(self, watched: WatchedSource, *, kept: bool) -> None:
+        with self._changed:
+            self._busy -= 1
+            if kept:
+                self._under_way.pop(watched.source.id, None)
+            self._changed.notify_all()
 
     def _keep(self) -> None:
         """Write the ends of polls as they come, together with those that come at about the same time."""
@@ -106,6 +151,7 @@ class Crew:
                     ends.append(self._ends.get_nowait())
             going_on = None not in ends
             self._write([end for end in ends if end is not None])
+            self._forget(ends)
 
     def _write(self, ends: Sequence[Finished | WatchedSource]) -> None:
         """Until the database takes them, or their leases are over and it does not matter any more."""
@@ -119,6 +165,14 @@ class Crew:
                 time.sleep(_AGAIN_S)
             else:
                 return
+
+    def _forget(self, ends: Sequence[Finished | WatchedSource | None]) -> None:
+        with self._changed:
+            for end in ends:
+                watched = end.watched if isinstance(end, Finished) else end
+                # it may have been taken again meanwhile
+                if watched is not None and self._under_way.get(watched.source.id) is watched:
+                    del self._under_way[watched.source.id]
 
     def _watch(self, longest_s: float) -> None:
         while not self._closing.wait(1):

@@ -10,10 +10,13 @@ event of all workers is kept for it (https://github.com/celery/celery/issues/104
 the queue is still in use, which is a write. Here it says so every few seconds.
 """
 
+import atexit
 import time
 from typing import Any
+from weakref import WeakSet
 
 from kombu.transport import mongodb
+from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.cursor import CursorType
 from pymongo.errors import OperationFailure
@@ -22,8 +25,19 @@ _Document = dict[str, Any]
 
 # Half of the shortest time that Celery gives a queue (control_queue_expires); MongoDB looks once a minute.
 _STILL_IN_USE_S = 5.0
+_DRAIN_S = 0.5
 # It is read too slowly, and what it stood at was overwritten; MongoDB does not know it any more.
 _CURSOR_IS_LOST = frozenset({136, 43})
+
+
+# Celery ends without closing all channels. Those that are open then have threads, for which the end waits a second.
+_clients: WeakSet[MongoClient[_Document]] = WeakSet()
+
+
+@atexit.register
+def _close_clients() -> None:
+    for client in list(_clients):
+        client.close()
 
 
 class Tail:
@@ -105,6 +119,22 @@ class Channel(mongodb.Channel):
             self._said_at[queue] = now
             super()._update_queues_expire(queue)
 
+    def _create_client(self) -> Any:
+        database = super()._create_client()
+        _clients.add(database.client)
+        return database
+
+    def close(self) -> None:
+        super().close()
+        database = self.__dict__.pop("client", None)
+        if database is not None:
+            database.client.close()
+
 
 class Transport(mongodb.Transport):
     Channel = Channel
+
+    def drain_events(self, connection: Any, timeout: float | None = None, **options: Any) -> Any:
+        """As Celery asks for, which gives two seconds: until then it does not notice that it is to end."""
+        timeout = _DRAIN_S if timeout is None else min(timeout, _DRAIN_S)
+        return super().drain_events(connection, timeout, **options)

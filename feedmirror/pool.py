@@ -21,7 +21,10 @@ from billiard.connection import Connection
 from billiard.einfo import ExceptionInfo
 from billiard.pool import ACK, Pool
 from billiard.queues import SimpleQueue
+from billiard.reduction import ForkingPickler
 from celery.concurrency import prefork
+
+_NO_MORE = bytes(ForkingPickler.dumps(None))
 
 
 class _FileLock:
@@ -86,9 +89,11 @@ class _Tasks(SimpleQueue):  # type: ignore[misc]
         self._rlock = _FileLock()
 
     def get_payload(self) -> bytes:
-        """The next task, which others get if this process dies before `taken`."""
+        """The next task, which others get if this process dies before `taken`; or that there is no more, for all."""
         self._rlock.acquire()
         payload: bytes = self._reader.peek()
+        if payload == _NO_MORE:  # it stays there: each process finds it, and none waits for another one's end
+            self._rlock.release()
         return payload
 
     def taken(self) -> None:
@@ -146,3 +151,10 @@ class _Pool(Pool):  # type: ignore[misc]
 
 class TaskPool(prefork.TaskPool):  # type: ignore[misc] # Celery has no types
     BlockingPool = _Pool
+
+    def on_stop(self) -> None:
+        """Gracefully; then nothing is left to be terminated when the interpreter ends, which would take a second."""
+        pool = self._pool
+        super().on_stop()
+        if pool is not None:
+            pool._terminate.cancel()

@@ -1,5 +1,6 @@
 """What is done with a source that is due, of whatever kind it is.
 
+    Poller.poll_due     hands what is due to a crew, as much as that has threads for
     Poller.begin        the claim becomes a lease, unless it was used, and the source's group has a slot for it
     Poller.poll         one source, in one of the threads of a crew:
     ├── kind.look       what its kind does with it
@@ -12,7 +13,7 @@ MongoDB away is not the source's doing and goes up.
 import logging
 import random
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from http import HTTPStatus
@@ -33,35 +34,58 @@ from feedmirror.storage.sources import Claim
 
 log = logging.getLogger(__name__)
 
-# One claim takes four requests to the database, however many sources it takes.
-_CLAIM = 500
+# Of a crew's threads, one in so many is kept for sources that were polled before: those that are new may be thousands,
+# with a first document to read whole, and must not hold up the others.
+_KEPT_FOR_KNOWN = 4
 
 
 class Poller:
-    """Polls sources of one installation."""
+    """Polls sources of one installation, in the name of the process `holder`."""
 
-    def __init__(self, storage: Storage, settings: Settings):
+    def __init__(self, storage: Storage, settings: Settings, *, holder: str = ""):
         self._storage = storage
+        self._holder = holder
         self._settings = settings
         self._group_limits = GroupLimits(in_flight=settings.group_in_flight, per_minute=settings.group_per_minute)
 
-    def claim_due(self) -> Iterator[Claim]:
-        """Claim what is due, and give it in batches, until nothing is."""
-        claimed = self._storage.sources.claim_due(limit=_CLAIM, lease_s=self._settings.lease_s)
-        while claimed.source_ids:
-            for start in range(0, len(claimed.source_ids), self._settings.batch_size):
-                ids = claimed.source_ids[start : start + self._settings.batch_size]
-                yield Claim(claimed.lease, ids)
-            if len(claimed.source_ids) < _CLAIM:
+    def poll_due(self, crew: Crew, *, for_s: float) -> None:
+        """Hand what is due to a crew until nothing is, or the time is over; then the crew is full, or nearly.
+
+        What is due and finds no thread stays due. Raises PyMongoError; what was claimed meanwhile is found by
+        `give_back_strays`.
+        """
+        last_moment = time.monotonic() + for_s
+        reserved = self._settings.threads // _KEPT_FOR_KNOWN
+        while crew.wait_for_room(1, until=last_moment):
+            room = crew.room
+            claim = self._storage.sources.claim_due(
+                limit=room,
+                limit_unpolled=max(0, room - reserved),
+                lease_s=self._settings.lease_s,
+                holder=self._holder,
+            )
+            for watched in self.begin(claim)[0]:
+                crew.take(watched)
+            if not claim.source_ids and room > reserved:
                 return
-            claimed = self._storage.sources.claim_due(limit=_CLAIM, lease_s=self._settings.lease_s)
+            if not crew.wait_for_room(reserved + 1, until=last_moment):
+                return
+
+    def give_back_strays(self, crew: Crew) -> None:
+        """Free what this process holds and does not poll: claims whose answer was lost with the database."""
+        under_way = crew.under_way
+        self._storage.sources.release(self._holder, but=[watched.source.id for watched in under_way])
+        self._storage.groups.release_of(self._holder, but=[watched.slot.id for watched in under_way if watched.slot])
 
     def begin(self, claim: Claim) -> tuple[list[WatchedSource], list[Postponed]]:
         """The sources of a claim that are ours to poll now, and those that their groups' limits make wait."""
-        begun = self._storage.sources.begin(claim, lease_s=self._settings.lease_s)
+        if not claim.source_ids:
+            return [], []
+        lease_s, holder = self._settings.lease_s, self._holder
+        begun = self._storage.sources.begin(claim, lease_s=lease_s, holder=holder)
         limited = [watched for watched in begun if is_limited(as_asked(watched), self._group_limits)]
         wanted = demands(map(as_asked, limited), self._group_limits)
-        admissions = self._storage.groups.admit(wanted, lease_s=self._settings.lease_s)
+        admissions = self._storage.groups.admit(wanted, lease_s=lease_s, holder=holder)
         admitted, postponed = _shared_out(limited, admissions)
         self._storage.sources.postpone(postponed)
         unlimited = (watched for watched in begun if not is_limited(as_asked(watched), self._group_limits))
@@ -100,7 +124,8 @@ class Poller:
         One that somebody is polling at this moment is left to them, and given in neither. Raises PyMongoError.
         """
         with closing(self.crew()) as crew:  # its end: how they fared is kept
-            claim = self._storage.sources.claim_now(source_ids, lease_s=self._settings.lease_s)
+            lease_s = self._settings.lease_s
+            claim = self._storage.sources.claim_now(source_ids, lease_s=lease_s, holder=self._holder)
             admitted, postponed = self.begin(claim)
             polls = [crew.take(watched) for watched in admitted]
         finished = [poll.result() for poll in polls]
@@ -129,7 +154,7 @@ class Poller:
         self._storage.groups.release(watched.slot for watched in given if watched.slot)
 
     def _look(self, watched: WatchedSource) -> Outcome:
-        visit = Visit(watched, self._storage, self._settings, self._group_limits)
+        visit = Visit(watched, self._storage, self._settings, self._group_limits, holder=self._holder)
         try:
             return KINDS[watched.source.kind].look(visit)
         except FetchError as error:

@@ -28,11 +28,14 @@ _SHORTEST_WAIT_S = 0.05
 class Visit:
     """A source while it is looked at, under a lease and with what its group granted."""
 
-    def __init__(self, watched: WatchedSource, storage: Storage, settings: Settings, group_limits: GroupLimits):
+    def __init__(
+        self, watched: WatchedSource, storage: Storage, settings: Settings, group_limits: GroupLimits, *, holder: str
+    ):
         self.watched = watched
         self.storage = storage
         self.settings = settings
         self._group_limits = group_limits
+        self._holder = holder
         self._limits = Limits(total_s=settings.fetch_deadline_s, body_bytes=settings.fetch_max_bytes)
         # what was granted is for the first request
         self._slots: Sequence[Slot] = (watched.slot,) if watched.slot else ()
@@ -97,7 +100,8 @@ class Visit:
             return 0
         self._release()  # the request before is done
         wanted = demands([as_asked(self.watched)], self._group_limits)
-        admission = self.storage.groups.admit(wanted, lease_s=self.settings.lease_s)[self.watched.slot.group]
+        admissions = self.storage.groups.admit(wanted, lease_s=self.settings.lease_s, holder=self._holder)
+        admission = admissions[self.watched.slot.group]
         self._slots = admission.slots
         return 0 if admission.slots else max(admission.retry_in_s, _SHORTEST_WAIT_S)
 

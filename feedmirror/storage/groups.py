@@ -125,9 +125,9 @@ class Groups:
             groups, ids = {slot.group for slot in given}, [slot.id for slot in given]
             self._groups.update_many({"_id": {"$in": list(groups)}}, {"$pull": {"slots": {"id": {"$in": ids}}}})
 
-    def release_of(self, holder: str) -> None:
-        """Give back all slots that a process holds, which died; reads every group."""
-        theirs = {"id": leases.of(holder)}
+    def release_of(self, holder: str, *, but: Iterable[str] = ()) -> None:
+        """Give back the slots that a process holds, except those with the ids `but`; reads every group."""
+        theirs = {"id": {**leases.of(holder), "$nin": list(but)}}
         self._groups.update_many({"slots": {"$elemMatch": theirs}}, {"$pull": {"slots": theirs}})
 
     def count(self, group: str) -> None:

@@ -2,8 +2,9 @@
 
     register    a process begins
     beat        it is still there; False: others took it for dead meanwhile, and freed what it held
-    others      when each of the other processes beat last, to be compared by whoever observes them
+    others      when each of the other processes beat last, to be compared by a process that observes them
     remove      it ended, or is taken for dead
+    schedule_beats, schedule_is_silent     the schedule, which sends looks to the processes, has a heartbeat as well
 
 A process that observes another one compares two of its beats and never its time with a clock: a machine that was
 asleep, a server that stalled and a clock that was set make every heartbeat look old. Who observes, and what becomes of
@@ -31,15 +32,19 @@ _FRESH = timedelta(seconds=6)
 _ON_ITS_WAY = timedelta(seconds=3)
 # A machine that never comes back leaves its heartbeat; no process needs it by then.
 _FORGET_AFTER_S = 86_400
+# The schedule sends a look each second; one that is this late will not come soon.
+_SILENT_MS = 3_000
 
+_SCHEDULE = "schedule"
 _BEAT: _Document = {"beat_at": "$$NOW"}
 
 
 class Role(StrEnum):
-    """Why a process polls."""
+    """What a process is there for."""
 
     WORKER = "worker"
     BY_HAND = "by hand"
+    SCHEDULE = "schedule"
 
 
 class Processes:
@@ -66,11 +71,20 @@ class Processes:
 
     def others(self, process_id: str) -> Mapping[str, datetime]:
         """When each of the other processes beat last."""
-        found = self._processes.find({"_id": {"$ne": process_id}}, {"beat_at": 1})
+        found = self._processes.find({"_id": {"$nin": [process_id, _SCHEDULE]}}, {"beat_at": 1})
         return {document["_id"]: document["beat_at"] for document in found}
 
     def remove(self, process_id: str) -> None:
         self._processes.delete_one({"_id": process_id})
+
+    def schedule_beats(self) -> None:
+        """Note that the schedule has sent a look."""
+        self._processes.update_one({"_id": _SCHEDULE}, [{"$set": {"role": Role.SCHEDULE, **_BEAT}}], upsert=True)
+
+    def schedule_is_silent(self) -> bool:
+        """Whether no look has come from the schedule for some seconds."""
+        beaten = {"_id": _SCHEDULE, "$expr": {"$gt": ["$beat_at", {"$subtract": ["$$NOW", _SILENT_MS]}]}}
+        return self._processes.find_one(beaten, {"_id": 1}) is None
 
     def standing(self) -> Polling:
         """Whether what is due is polled; a few indexed queries."""

@@ -66,7 +66,7 @@ def _fetched(task: Task, series: Series) -> Document:
     wanted = demands([replace(source, private=False)], limits)
     # it may be under way for longer than a job is leased, which is renewed
     lease_s = max(settings.lease_s, settings.datasets_deadline_s)
-    admission = storage.groups.admit(wanted, lease_s=lease_s)[group]
+    admission = storage.groups.admit(wanted, lease_s=lease_s, holder=task.holder)[group]
     if not admission.slots:
         raise Later(max(admission.retry_in_s, 0.1), admission.why)
     try:

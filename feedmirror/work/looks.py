@@ -19,7 +19,7 @@ def look(task: Task) -> Result:
         return _watch(task, before)
     if before.looks.going_on:  # under way already
         _begun(task, before, Outcome())
-    finished, postponed = Poller(task.storage, task.settings).look_now([before.source.id])
+    finished, postponed = Poller(task.storage, task.settings, holder=task.holder).look_now([before.source.id])
     if finished and finished[0].outcome.goes_on_in_s is not None:
         _begun(task, before, finished[0].outcome)
     if postponed:

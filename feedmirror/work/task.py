@@ -30,11 +30,12 @@ class Failed(FeedmirrorError):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A job under a lease."""
+    """A job under a lease; `holder` is the name in which it holds what it needs."""
 
     job: Job
     storage: Storage
     settings: Settings
+    holder: str = ""
 
     def progress(self, **progress: Any) -> None:
         """Say what is done of what, for whoever asks."""

@@ -25,15 +25,16 @@ _TRIES = 10
 
 
 class Worker:
-    """Does jobs of one installation."""
+    """Does jobs of one installation, in the name of `holder`."""
 
-    def __init__(self, storage: Storage, settings: Settings):
+    def __init__(self, storage: Storage, settings: Settings, *, holder: str = ""):
         self._storage = storage
+        self._holder = holder
         self._settings = settings
 
     def do(self, job_id: str) -> None:
         """Do a job, unless it is over or somebody is at it. Raises PyMongoError if MongoDB was away."""
-        job = self._storage.jobs.claim(job_id, lease_s=self._settings.lease_s)
+        job = self._storage.jobs.claim(job_id, lease_s=self._settings.lease_s, holder=self._holder)
         if job is None:
             return
         if job.tries > _TRIES:
@@ -43,7 +44,7 @@ class Worker:
             self._do(job)
 
     def _do(self, job: Job) -> None:
-        task = Task(job, self._storage, self._settings)
+        task = Task(job, self._storage, self._settings, self._holder)
         try:
             result = KINDS[job.kind](task)
         except Later as later:

@@ -1,0 +1,90 @@
+"""What a Celery worker does besides: steps of its blueprint (celery.bootsteps), in its main process.
+
+ScheduleKeeper   starts the embedded schedule (-B) again when its process dies
+TellChildren     tells the pool's processes that the worker ends, so that none waits for a job or a publisher
+"""
+
+import logging
+import os
+import signal
+import threading
+from contextlib import suppress
+from typing import Any
+
+from celery import bootsteps
+from celery.beat import EmbeddedService
+from celery.signals import worker_shutting_down
+
+log = logging.getLogger(__name__)
+
+# No part of Celery uses it, and a terminal does not send it.
+END_SOON = signal.SIGRTMIN
+# How soon a schedule that died is noticed and started again; without it each process looks by itself after 3 s.
+_AGAIN_S = 1.0
+
+
+class ScheduleKeeper(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types
+    """Watches the process of the embedded schedule, from a thread that lasts as long as the worker.
+
+    Linux ends a child whose parent thread ends (see `parent`): the thread that starts a schedule must outlive it.
+    """
+
+    requires = ("celery.worker.components:Beat",)
+
+    def __init__(self, worker: Any, **_: Any):
+        self._ending = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._again: Any = None
+        super().__init__(worker)
+
+    def start(self, worker: Any) -> None:
+        if hasattr(worker.beat, "is_alive"):  # -B, and as a process or a thread
+            self._thread = threading.Thread(target=self._keep, args=(worker,), name="keep the schedule", daemon=True)
+            self._thread.start()
+
+    def stop(self, worker: Any) -> None:
+        self._ending.set()
+        if self._again is not None:
+            self._again.stop()
+
+    terminate = stop
+
+    def _keep(self, worker: Any) -> None:
+        while not self._ending.wait(_AGAIN_S):
+            beat = self._again or worker.beat
+            if beat.is_alive():
+                continue
+            log.error("the schedule ended (%s): it is started again", _how(beat))
+            try:
+                again = EmbeddedService(
+                    worker.app, schedule_filename=worker.schedule_filename, scheduler_cls=worker.scheduler
+                )
+                again.start()
+                self._again = again
+            except Exception:
+                log.exception("the schedule cannot be started; each process looks by itself")
+        self._ending.wait()
+
+
+def _how(beat: Any) -> str:
+    code = getattr(beat, "exitcode", None)
+    if code is None:
+        return "its thread is gone"
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+class EndSoon(bootsteps.Step):  # type: ignore[misc]
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: Any, **_: Any):
+        self._worker = worker
+        worker_shutting_down.connect(self._tell, weak=False)
+        super().__init__(worker)
+
+    def _tell(self, **_: object) -> None:
+        pool = getattr(getattr(self._worker, "pool", None), "_pool", None)
+        if handler := getattr(pool, "_worker_handler", None):
+            handler.close()  # a thread that sleeps most of a second between two looks
+        for process in list(getattr(pool, "_pool", ())):
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, END_SOON)
