@@ -239,11 +239,19 @@ def a_source(
     name: str = "Stack Overflow",
     active: bool = True,
     identity: str | None = None,
+    overdue_since: datetime | None = None,
+    mistake: str | None = None,
     **looks: object,
 ) -> WatchedSource:
     """A watched source; what is not given of its looks is as if it had never been looked at."""
-    source = Source(id=source_id, name=name, url=f"https://{source_id}.example.com/feeds", every_s=30.0)
-    return WatchedSource(source=source, looks=Looks(**looks), identity=identity, active=active)  # type: ignore[arg-type]
+    return WatchedSource(
+        source=Source(id=source_id, name=name, url=f"https://{source_id}.example.com/feeds", every_s=30.0),
+        looks=Looks(**looks),  # type: ignore[arg-type]
+        identity=identity,
+        active=active,
+        overdue_since=overdue_since,
+        mistake=mistake,
+    )
 
 
 def a_standing(
