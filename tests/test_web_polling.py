@@ -46,7 +46,7 @@ def client(fake: FakeStorage, watch: Watch) -> Client:
 
 def banner(reply: Reply) -> str | None:
     """What the page shows of it."""
-    match = re.search(r'<p class="trouble" id="stalled"( hidden)?>(.*?)</p>', reply.text)
+    match = re.search(r'<p class="alarm" id="stalled"( hidden)?>(.*?)</p>', reply.text)
     assert match, reply.text
     return None if match[1] else match[2]
 
