@@ -1,11 +1,12 @@
 """The Celery app, and the scraper for one pass by hand.
 
     celery -A stack_scrap worker -B --loglevel=INFO     poll for ever
-    python stack_scrap.py [URL ...]                     one pass over the sources, or over these feeds
+    python stack_scrap.py [--store] [URL ...]           one pass over the sources, or over these feeds
 
 Tasks are thin: they take ids, call the library, and may run twice. What is due is read from MongoDB each time.
 """
 
+import argparse
 import logging
 import signal
 import sys
@@ -19,7 +20,8 @@ from pymongo.errors import PyMongoError
 
 import celeryconfig
 from feedmirror.broker import broker_settings
-from feedmirror.by_hand import open_storage, poll_now, sources_at, sources_of_file
+from feedmirror.by_hand import Looked, look_at, look_at_all
+from feedmirror.command_line import ended, tell
 from feedmirror.config import Settings
 from feedmirror.db import Connection
 from feedmirror.errors import ConfigError, FeedmirrorError
@@ -114,40 +116,87 @@ def _give_back_and_disconnect(**_: object) -> None:
 # -- one pass by hand
 
 
-def questions(*urls: str) -> list[Item]:
-    """Look at every source now, or at the feeds under these URLs; store, and return what is new, oldest first.
+def questions(*urls: str, store: bool = False) -> list[Item]:
+    """Look at every source now, or at the feeds under these URLs; return what is new, oldest first.
 
-    Without a broker, whether due or not. Sources that fail are logged as warnings, and the others go on.
+    What sources of the sources file bring is stored. Of any other URL all items are returned, and nothing is stored;
+    with `store` it is kept as a source that is not polled by itself. Without a broker, whether due or not. Sources that
+    fail are logged as warnings, and the others go on.
     """
-    return [item for poll in one_pass(urls) for item in poll.outcome.new]
+    return [item for poll in one_pass(urls, store=store) for item in poll.outcome.new]
 
 
-def one_pass(urls: Sequence[str]) -> list[Finished]:
+def one_pass(urls: Sequence[str], *, store: bool = False) -> list[Finished]:
     """Look at every source now, or at the feeds under these URLs, and say how each one fared."""
+    looked = _look(urls, store=store)
+    for poll in looked.tried:  # the others are logged where they are polled
+        if poll.outcome.error:
+            log.warning("%s: %s", poll.watched.source.name, poll.outcome.error)
+    return [*looked.stored, *looked.tried]
+
+
+def _look(urls: Sequence[str], *, store: bool) -> Looked:
     settings = Settings.from_environ()
-    with open_storage(settings) as storage:
-        sources = sources_at(storage, urls) if urls else sources_of_file(storage, settings)
-        return poll_now(storage, settings, sources)
+    return look_at(settings, urls, store=store) if urls else look_at_all(settings)
 
 
-def main(urls: Sequence[str]) -> int:
-    """Print what one pass brought; 1 if nothing could be read."""
+def main(arguments: Sequence[str]) -> int:
+    """Print what one pass brought; its exit status."""
+    options = _parser().parse_args(arguments)
+    return ended(lambda: _print_pass(options.urls, store=options.store))
+
+
+def _print_pass(urls: Sequence[str], *, store: bool) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("feedmirror.poll").setLevel(logging.ERROR)  # how each source fared is printed below
     try:
-        fared = one_pass(urls)
+        looked = _look(urls, store=store)
     except (FeedmirrorError, PyMongoError) as error:
-        print(f"feedmirror: {error}", file=sys.stderr)
-        return 1
+        return tell(error)
+    fared = [*looked.stored, *looked.tried]
     for poll in fared:
-        name = poll.watched.source.name
-        if poll.outcome.error:
-            print(f"{name}: {poll.outcome.error}", file=sys.stderr)
-        for item in poll.outcome.new:
-            print(f"{name}: {item.title}\n    {item.link or item.id}")
-    new = sum(len(poll.outcome.new) + poll.outcome.arrived for poll in fared)
-    print(f"{new} new from {len(fared)} {'source' if len(fared) == 1 else 'sources'}", file=sys.stderr)
+        _print(poll)
+    for name in looked.busy:
+        print(f"{name}: a worker is polling it at this moment", file=sys.stderr)
+    if looked.stored or not looked.tried:
+        print(f"{_number(looked.stored)} new from {_sources(looked.stored)}", file=sys.stderr)
+    if looked.tried:
+        named = Settings.from_environ().sources_path.name
+        hint = f"not in {named}, so nothing is stored (--store keeps it)"
+        print(f"{_number(looked.tried)} listed by {_sources(looked.tried)} {hint}", file=sys.stderr)
     return 0 if any(poll.outcome.ok for poll in fared) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="stack_scrap.py",
+        description="One pass by hand: look at every source of the sources file now, store and print what is new.",
+        epilog="Needs no broker, and asks whether due or not. Exit status: 0 done, 1 nothing could be read, 2 usage.",
+    )
+    parser.add_argument(
+        "urls",
+        nargs="*",
+        metavar="URL",
+        help="look at these feeds only; others than those of the file are printed and not stored",
+    )
+    parser.add_argument("--store", action="store_true", help="store what other feeds bring as well")
+    return parser
+
+
+def _print(poll: Finished) -> None:
+    name = poll.watched.source.name
+    if poll.outcome.error:
+        print(f"{name}: {poll.outcome.error}", file=sys.stderr)
+    for item in poll.outcome.new:
+        print(f"{name}: {item.title}\n    {item.link or item.id}")
+
+
+def _number(fared: Sequence[Finished]) -> int:
+    return sum(len(poll.outcome.new) + poll.outcome.arrived for poll in fared)
+
+
+def _sources(fared: Sequence[Finished]) -> str:
+    return f"{len(fared)} {'source' if len(fared) == 1 else 'sources'}"
 
 
 if __name__ == "__main__":

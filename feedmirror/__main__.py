@@ -4,16 +4,17 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from feedmirror.commands import parse, poll, sources
+from feedmirror.command_line import ended
+from feedmirror.commands import parse, poll, remove, sources
 
-_COMMANDS = (parse, poll, sources)
+_COMMANDS = (parse, poll, remove, sources)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name; its exit status."""
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
-    return run(options)
+    return ended(lambda: run(options))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,17 +7,21 @@ this moment is left to it.
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from feedmirror import checks, mongod
 from feedmirror.config import Settings
 from feedmirror.db import Connection
 from feedmirror.errors import ConfigError
+from feedmirror.heartbeat import beating
 from feedmirror.models import Finished, Outcome, Postponed, Source
 from feedmirror.poll import Poller
-from feedmirror.sources_file import source_id
+from feedmirror.sources_file import read_sources, source_id
 from feedmirror.sources_watch import SourcesWatch
 from feedmirror.storage import Storage
+from feedmirror.storage.processes import Role
+from feedmirror.trial import try_out
 
 # Whoever waits at a terminal would rather wait out a restart of MongoDB than begin again.
 _TIMEOUT_S = 25
@@ -40,7 +44,11 @@ def poll_now(storage: Storage, settings: Settings, sources: Sequence[Source]) ->
     Waits where a publisher's limits ask for a moment, and goes on with what takes several visits. Sources that would
     have to wait for longer are given as failed, with what is in their way; nothing is kept of that.
     """
-    poller = Poller(storage, settings)
+    with beating(storage, Role.BY_HAND) as holder:
+        return _polled(Poller(storage, settings, holder=holder), sources)
+
+
+def _polled(poller: Poller, sources: Sequence[Source]) -> list[Finished]:
     fared: dict[str, Finished] = {}
     refused: list[Postponed] = []
     waiting = [source.id for source in sources]
@@ -72,22 +80,86 @@ def _refused(postponed: Postponed) -> Finished:
 
 
 def sources_of_file(storage: Storage, settings: Settings) -> list[Source]:
-    """The sources that the sources file names, which is read before."""
-    sources = SourcesWatch().refresh(storage, settings.sources_path) or ()
-    Poller(storage, settings).describe_groups()
-    return list(sources)
+    """The sources that are polled, after the sources file has been read; its mistakes are logged.
 
-
-def sources_at(storage: Storage, urls: Sequence[str]) -> list[Source]:
-    """The sources under these addresses, which may be none of the sources file; those are remembered, and rest.
-
-    The addresses are the operator's own, so they may lead to private ones.
+    Raises ConfigError if it cannot be read, or is another one than that of the worker on this machine: a shell that
+    lacks a variable must not retire what the worker polls.
     """
+    used, named = storage.sources.file_path(), settings.sources_path.resolve()
+    if used and Path(used) != named and Path(used).exists():
+        raise ConfigError([f"the sources of this database are those of {used}, not of {named}: set FEEDMIRROR_SOURCES"])
+    SourcesWatch(by_hand=True).refresh(storage, settings.sources_path)
+    Poller(storage, settings).describe_groups()
+    return [watched.source for watched in storage.sources.all() if watched.active]
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """How sources fared: those whose items are stored, and those that were only tried.
+
+    `busy`: the names of those that were left to the worker that is polling them at this moment.
+    """
+
+    stored: Sequence[Finished] = ()
+    tried: Sequence[Finished] = ()
+    busy: Sequence[str] = ()
+
+
+def look_at_all(settings: Settings) -> Looked:
+    """Look at every source of the sources file."""
+    with open_storage(settings) as storage:
+        return _looked(storage, settings, sources_of_file(storage, settings))
+
+
+def look_at(settings: Settings, urls: Sequence[str], *, store: bool) -> Looked:
+    """Look at these addresses. What the sources file does not name is only tried, unless it is to be stored.
+
+    What is stored is a source that rests. The addresses are the operator's own, so they may lead to private ones.
+    Needs a database only if something is stored.
+    """
+    urls = list(dict.fromkeys(urls))
     if mistakes := [f"{url}: {mistake}" for url in urls if (mistake := checks.url(url))]:
         raise ConfigError(mistakes)
-    # a source of the file comes first in `all`, and so wins over one under the same address that rests
+    if not store and not _addresses_in(settings.sources_path) & {*urls}:
+        return Looked(tried=[try_out(_by_hand(url), settings) for url in urls])
+    with open_storage(settings) as storage:
+        known = _of_file(storage, settings)
+        if store:
+            known = {**known, **_resting(storage, [url for url in urls if url not in known])}
+        looked = _looked(storage, settings, [known[url] for url in urls if url in known])
+    return replace(looked, tried=[try_out(_by_hand(url), settings) for url in urls if url not in known])
+
+
+def _looked(storage: Storage, settings: Settings, sources: Sequence[Source]) -> Looked:
+    stored = poll_now(storage, settings, sources)
+    ids = {poll.watched.source.id for poll in stored}
+    return Looked(stored, busy=[source.name for source in sources if source.id not in ids])
+
+
+def _addresses_in(path: Path) -> set[str]:
+    """Every address in the sources file, those of sources with a mistake included; none if there is no file."""
+    if not path.exists():
+        return set()
+    file = read_sources(path)
+    return {source.url for source in file.sources} | {url for broken in file.broken for url in broken.urls}
+
+
+def _of_file(storage: Storage, settings: Settings) -> dict[str, Source]:
+    """By address, the sources that are polled; of several with one address the first."""
+    if not settings.sources_path.exists():
+        return {}
+    return {source.url: source for source in reversed(sources_of_file(storage, settings))}
+
+
+def _resting(storage: Storage, urls: Sequence[str]) -> dict[str, Source]:
+    """By address, sources that rest: those that are known, and new ones."""
     known = {watched.source.url: watched.source for watched in reversed(storage.sources.all())}
-    unknown = [Source(id=source_id(url), name=url, url=url, private=True) for url in urls if url not in known]
-    for source in unknown:
-        storage.sources.add(source)
-    return [*(known[url] for url in urls if url in known), *unknown]
+    for url in urls:
+        if url not in known:
+            known[url] = _by_hand(url)
+            storage.sources.add(known[url])
+    return {url: known[url] for url in urls}
+
+
+def _by_hand(url: str) -> Source:
+    return Source(id=source_id(url), name=url, url=url, private=True)

@@ -41,10 +41,8 @@ class Settings:
     group_in_flight: int = 4
     # One a second is no more than a reader who clicks, whatever number of feeds the host has.
     group_per_minute: int = 60
-    # Long enough for any real poll; a worker that died gives its sources back after it.
+    # Long enough for any real poll; a process that dies is noticed sooner, by its heartbeat.
     lease_s: float = 120
-    # One message: enough that its way through the broker costs little, few enough that two processes share the work.
-    batch_size: int = 20
     # Of each worker process: requests under way at once. Ten thousand sources every five minutes are 33 a second; at a
     # third of a second each, and with 2 % that hang for the whole deadline, that is 24.
     threads: int = 32
@@ -162,7 +160,6 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "group_in_flight": ("FEEDMIRROR_GROUP_IN_FLIGHT", _integer(1, 1000)),
     "group_per_minute": ("FEEDMIRROR_GROUP_PER_MINUTE", _integer(1, 100_000)),
     "lease_s": ("FEEDMIRROR_LEASE", _seconds(1, 3600)),
-    "batch_size": ("FEEDMIRROR_BATCH_SIZE", _integer(1, 1000)),
     "threads": ("FEEDMIRROR_THREADS", _integer(1, 500)),
     "datasets_url": ("FEEDMIRROR_DATASETS_URL", _http_url),
     "datasets_key": ("FEEDMIRROR_DATASETS_KEY", _header_value),

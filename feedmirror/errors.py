@@ -43,6 +43,7 @@ class Failure(StrEnum):
     TOO_LARGE = "too large"
     BROKEN_BODY = "broken body"  # shorter than announced, or not decompressible
     NOT_A_FEED = "not a feed"
+    NOT_SET_UP = "not set up"  # a variable is missing in the environment of the process that polls
     BUG = "bug"  # of ours
 
 

@@ -14,7 +14,8 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 
 from pymongo.errors import PyMongoError
@@ -112,3 +113,16 @@ class Heartbeat:
 
     def _register(self, storage: Storage) -> None:
         storage.processes.register(self.id, self._role, host=socket.gethostname(), pid=os.getpid())
+
+
+@contextmanager
+def beating(storage: Storage, role: Role) -> Iterator[str]:
+    """A heartbeat for the time of the block; gives the id under which what is claimed in it is held, then freed."""
+    heartbeat = Heartbeat(lambda: storage, role)
+    heartbeat.start()
+    try:
+        yield heartbeat.id
+    finally:
+        heartbeat.stop()
+        with suppress(PyMongoError):  # others do it when they miss the heartbeat
+            storage.release(heartbeat.id)

@@ -1,9 +1,11 @@
 """The sources file: what an installation mirrors, as its operator writes it.
 
 A list of [[source]] tables in TOML. A mistake is reported with its line and costs only the source that it stands
-in. What becomes of the sources is not known here.
+in. Only the text decides, not the environment: every process reads the same out of it. What becomes of the sources, and
+which of those that are known they are, is not known here.
 """
 
+import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -18,25 +20,51 @@ from feedmirror.config import duration_s
 from feedmirror.errors import ConfigError
 from feedmirror.models import Source
 from feedmirror.poll.kinds import KINDS
+from feedmirror.toml_slips import slip_of
 
 _FEED = "feed"
 
 
 @dataclass(frozen=True, slots=True)
+class Broken:
+    """A part of the file with a mistake: a source, or several, of these names (old ones too) or addresses.
+
+    Empty where they cannot be read.
+    """
+
+    where: str
+    mistake: str
+    names: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.mistake}"
+
+
+@dataclass(frozen=True, slots=True)
 class SourcesFile:
-    """What the sources file says: the sources that can be used, and what is wrong with the rest."""
+    """What the sources file says: the sources that can be used, and what is wrong with the rest.
+
+    `former`: by the source's id, the name that it had before.
+    """
 
     sources: tuple[Source, ...] = ()
     mistakes: tuple[str, ...] = ()
+    broken: tuple[Broken, ...] = ()
+    former: Mapping[str, str] = field(default_factory=dict)
+    name: str = "sources.toml"
 
 
 @dataclass(slots=True)
 class _Reading:
     """A sources file being read."""
 
+    file: str
     sources: dict[str, Source] = field(default_factory=dict)
+    former: dict[str, str] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
 
 
 def read_sources(path: Path) -> SourcesFile:
@@ -48,22 +76,37 @@ def read_sources(path: Path) -> SourcesFile:
         text = path.read_text("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError([f"{path}: no such sources file; set FEEDMIRROR_SOURCES or create it"]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: cannot be read: {error}"]) from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError([f"{path}: cannot be read: line {line} is no UTF-8 text; save the file as UTF-8"]) from error
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
     return parse_sources(text, file=path.name)
 
 
 def parse_sources(text: str, *, file: str = "sources.toml") -> SourcesFile:
     """Read the text of a sources file; `file` names it in the mistakes."""
-    reading = _Reading()
-    for first_line, block in _blocks(text):
-        for line, mistake in _read_block(block, reading, first_line):
-            reading.mistakes.append(f"{file}, line {line}: {mistake}")
-    return SourcesFile(tuple(reading.sources.values()), tuple(reading.mistakes))
+    reading = _Reading(file)
+    for first_line, block in _blocks(text.replace("\r\n", "\n")):
+        if told := list(_read_block(block, reading, first_line)):
+            places = [(f"{file}, line {line}", mistake) for line, mistake in told]
+            reading.mistakes += [f"{where}: {mistake}" for where, mistake in places]
+            reading.broken.append(Broken(*places[0], names=_texts(block, _NAMES), urls=_texts(block, _URLS)))
+    if not reading.sources and not reading.mistakes:
+        reading.mistakes.append(f"{file}, line 1: there is no source in it; one begins with [[source]]")
+    return SourcesFile(
+        tuple(reading.sources.values()), tuple(reading.mistakes), tuple(reading.broken), reading.former, file
+    )
 
 
-# One pair of brackets is a slip of its own: it is told below, and must not spoil the source above it.
-_HEADER = re.compile(r"^[ \t]*\[\[?[ \t]*source[ \t]*\]", re.MULTILINE)
+# A name in brackets in a line of its own, whatever is mistyped of it; [source.params] belongs to the source above it.
+_HEADER = re.compile(
+    r"^[ \t]*\[[\[ \t]*(?:[\"']?sources?[\"']?[ \t]*\]|[A-Za-z][\w-]*(?:[ \t]+[\w-]+)*[ \t\]]*(?:#.*)?$)",
+    re.MULTILINE | re.IGNORECASE,
+)
+_GOOD_HEADER = re.compile(r"""[ \t]*\[\[[ \t]*(?:source|"source"|'source')[ \t]*\]\]""")
+# How alike a word has to be to be taken for a slip of the finger.
+_ALIKE = 0.75
 
 
 def _blocks(text: str) -> Iterator[tuple[int, str]]:
@@ -71,40 +114,71 @@ def _blocks(text: str) -> Iterator[tuple[int, str]]:
 
     Tables are parsed one by one, so that a slip in one of them leaves the others in use.
     """
-    starts = [0, *(match.start() for match in _HEADER.finditer(text))]
+    headers = (match for match in _HEADER.finditer(text) if _word(match[0]) not in _KIND_KEYS)
+    starts = [0, *(match.start() for match in headers)]
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
         yield text.count("\n", 0, start) + 1, text[start:end]
 
 
+def _word(header: str) -> str:
+    return re.sub(r"#.*|[\[\]\"']", "", header).strip()
+
+
 def _read_block(block: str, reading: _Reading, first_line: int) -> Iterator[tuple[int, str]]:
+    """Add the sources of a block, and give its mistakes: each with its line."""
+    if mistake := _header_mistake(block):
+        yield first_line, mistake
+        return
     try:
         parsed = tomllib.loads(block)
     except tomllib.TOMLDecodeError as error:
-        yield _syntax_mistake(error, first_line)
+        yield slip_of(block, error, first_line=first_line)
+        return
+    except RecursionError:
+        yield first_line, "there are too many brackets within each other"
         return
     tables = parsed.pop("source", [])
-    for key in parsed:
-        yield first_line + _line_of(key, block), f"{key!r} stands outside of a [[source]] table"
     if not _are_tables(tables):
-        yield first_line + _line_of("source", block), "a source is written [[source]], in two pairs of brackets"
+        yield first_line + _line_of("source", block), _IN_TWO_PAIRS
         return
+    for key in parsed:
+        yield first_line + _line_of(key, block), _outside(key)
+    if parsed.keys() & _KIND_KEYS and tables:  # without them the last one is not what was meant
+        tables.pop()
     for table in tables:
         mistakes = list(_mistakes_of(table))
         for key, mistake in mistakes:
             yield first_line + _line_of(key, block), mistake
         if not mistakes:
-            yield from _add(_source(table), reading, first_line)
+            yield from _add(table, reading, first_line)
+
+
+_IN_TWO_PAIRS = "a source is written [[source]], in two pairs of brackets"
+
+
+def _header_mistake(block: str) -> str | None:
+    header = block.partition("\n")[0]
+    good = _GOOD_HEADER.match(header)
+    if not header.lstrip().startswith("[") or (good and re.fullmatch(r"[ \t]*(#.*)?", header[good.end() :])):
+        return None
+    if good:
+        rest = header[good.end() :].strip()
+        return _IN_TWO_PAIRS if rest.startswith("]") else "what follows [[source]] belongs in the next line"
+    word = _word(header.partition("]")[0])
+    if word in ("", "source"):
+        return _IN_TWO_PAIRS
+    if difflib.SequenceMatcher(None, word.casefold(), "source").ratio() >= _ALIKE:
+        return f"a source is written [[source]], and not {header.partition('#')[0].strip()}"
+    return _outside(word)
+
+
+def _outside(key: str) -> str:
+    hint = f"; for the source above it, write [source.{key}]" if key in _KIND_KEYS else ""
+    return f"{key!r} stands outside of a [[source]] table{hint}"
 
 
 def _are_tables(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(table, dict) for table in value)
-
-
-def _syntax_mistake(error: tomllib.TOMLDecodeError, first_line: int) -> tuple[int, str]:
-    said = str(error)
-    match = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", said)
-    line = int(match[1]) if match and match[1] else 1
-    return first_line + line - 1, f"not TOML: {said[: match.start()] if match else said}"
 
 
 def _line_of(key: str, block: str) -> int:
@@ -114,7 +188,38 @@ def _line_of(key: str, block: str) -> int:
     return block.count("\n", 0, match.start()) if match else 0
 
 
-def _add(source: Source, reading: _Reading, line: int) -> Iterator[tuple[int, str]]:
+# -- what can be read of a part that cannot be used
+
+_NAMES, _URLS = ("name", "formerly"), ("url",)
+# Neither a name nor an address is longer.
+_LONGEST_TEXT = 4000
+_QUOTES = "\"'“”„‘’«»"
+
+
+def _texts(block: str, keys: tuple[str, ...]) -> tuple[str, ...]:
+    """The values of these keys, as far as they can be told: their lines need not be TOML."""
+    own = re.split(r"^[ \t]*\[+[ \t]*source\.", block, maxsplit=1, flags=re.MULTILINE)[0]
+    line = rf"^[ \t]*[\"']?(?:{'|'.join(keys)})[\"']?[ \t]*(?:[=:][ \t]*|(?=[{_QUOTES}]))(.*)$"
+    found = (_text(match[1]) for match in re.finditer(line, own, re.MULTILINE | re.IGNORECASE))
+    return tuple(dict.fromkeys(text for text in found if 0 < len(text) <= _LONGEST_TEXT))
+
+
+def _text(written: str) -> str:
+    """A text, whether its quotes are there, and straight, or not."""
+    try:
+        value = tomllib.loads(f"x = {written}")["x"]
+        return " ".join(value.split()) if isinstance(value, str) else ""
+    except (tomllib.TOMLDecodeError, RecursionError):
+        quoted = re.match(rf"[{_QUOTES}]+([^{_QUOTES}]*)[{_QUOTES}]", written)
+        text = quoted[1] if quoted else re.split(r"[ \t]#", written)[0]
+        return " ".join(text.strip(f" \t=,;{_QUOTES}").split())
+
+
+# -- a table that is TOML
+
+
+def _add(table: Mapping[str, Any], reading: _Reading, line: int) -> Iterator[tuple[int, str]]:
+    source = _source(table)
     if source.id in reading.sources:
         yield (
             line,
@@ -126,6 +231,8 @@ def _add(source: Source, reading: _Reading, line: int) -> Iterator[tuple[int, st
         return
     reading.sources[source.id] = source
     reading.lines[source.id] = line
+    if "formerly" in table:
+        reading.former[source.id] = table["formerly"]
 
 
 def _check_kind(value: object) -> str | None:
@@ -135,6 +242,7 @@ def _check_kind(value: object) -> str | None:
 # What every source may say; each kind adds keys of its own.
 _KEYS: dict[str, Check] = {
     "name": checks.name,
+    "formerly": checks.name,
     "kind": _check_kind,
     "url": checks.url,
     "every": checks.every,
@@ -148,6 +256,7 @@ _KEYS: dict[str, Check] = {
     "keep": checks.keep,
     "keep_items": checks.keep_items,
 }
+_KIND_KEYS = frozenset(key for kind in KINDS.values() for key in kind.keys)
 
 
 def _mistakes_of(table: Mapping[str, object]) -> Iterator[tuple[str, str]]:
@@ -173,7 +282,7 @@ def _source(table: Mapping[str, Any]) -> Source:
     """A source from a table that has been checked."""
     kind = KINDS[table.get("kind", _FEED)]
     options = {key: value for key, value in table.items() if key in kind.keys}
-    values = {key: value for key, value in table.items() if key not in kind.keys}
+    values = {key: value for key, value in table.items() if key not in kind.keys and key != "formerly"}
     every, keep = values.pop("every", None), values.pop("keep", None)
     values["name"] = " ".join(values["name"].split())
     values["tags"] = tuple(tag.strip() for tag in values.get("tags", ()))
@@ -187,7 +296,7 @@ def _source(table: Mapping[str, Any]) -> Source:
 
 
 def source_id(name: str) -> str:
-    """The id made from a source's name: readable in a URL, and the same on every machine.
+    """The id made from the name of a source that is seen for the first time: readable in a URL.
 
     "Stack Overflow" becomes "stack-overflow". A name with signs that would get lost ("C++") gets six digits of its
     digest as well, so that "C", "C++" and "C#" stay three sources.

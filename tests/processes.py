@@ -116,9 +116,13 @@ def kill(program: Running) -> None:
     program.process.wait()
 
 
+def children_of(pid: int) -> list[int]:
+    """The children of this process: whichever of its threads has forked them."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
 def child_of(pid: int) -> int:
-    """The one child of this process: whichever of its threads has forked it."""
-    (child,) = [
-        child for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
-    ]
-    return int(child)
+    """The one child of this process."""
+    (child,) = children_of(pid)
+    return child

@@ -47,6 +47,7 @@ def failing(
         (Failure.FORBIDDEN_ADDRESS, 4 * MIN_S, 12 * MIN_S, 108 * MIN_S, DAY_CAP_S),
         (Failure.THROTTLED, 5 * MIN_S, 10 * MIN_S, 40 * MIN_S, DAY_CAP_S),
         (Failure.GONE, DAY_CAP_S, DAY_CAP_S, DAY_CAP_S, DAY_CAP_S),
+        (Failure.NOT_SET_UP, 30, 30, 30, 30),
         (Failure.BUG, MIN_S, 2 * MIN_S, 8 * MIN_S, SIX_HOURS_CAP_S),
         (None, 30, 60, 4 * MIN_S, DAY_CAP_S),
     ],

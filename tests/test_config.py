@@ -43,7 +43,6 @@ def test_an_empty_environment_gives_the_defaults_that_the_readme_names() -> None
         ("FEEDMIRROR_GROUP_IN_FLIGHT", "2", "group_in_flight", 2),
         ("FEEDMIRROR_GROUP_PER_MINUTE", "600", "group_per_minute", 600),
         ("FEEDMIRROR_LEASE", "2m", "lease_s", 120),
-        ("FEEDMIRROR_BATCH_SIZE", "7", "batch_size", 7),
         ("FEEDMIRROR_THREADS", "3", "threads", 3),
     ],
 )
@@ -82,7 +81,6 @@ def test_a_variable_that_is_set_to_nothing_counts_as_not_set(text: str) -> None:
         ("FEEDMIRROR_LEASE", "1d", "from 1 s to 3600 s"),
         ("FEEDMIRROR_FETCH_DEADLINE", "61", "from 1 s to 60 s"),
         ("FEEDMIRROR_FETCH_MAX_BYTES", "10", "from 10000 to"),
-        ("FEEDMIRROR_BATCH_SIZE", "0", "from 1 to 1000"),
         ("FEEDMIRROR_THREADS", "501", "from 1 to 500"),
     ],
 )

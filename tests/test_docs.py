@@ -21,7 +21,7 @@ def test_the_table_of_settings_tells_the_defaults() -> None:
     defaults = {field.name: field.default for field in fields(Settings)}
     table = README.split("## Settings")[1]
     assert f"`{defaults['host']}`, `{defaults['port']}`" in table
-    told = ("fetch_deadline_s", "fetch_max_bytes", "first_pages", "lease_s", "batch_size", "threads", "processes")
+    told = ("fetch_deadline_s", "fetch_max_bytes", "first_pages", "lease_s", "threads", "processes")
     datasets = ("datasets_deadline_s", "datasets_max_bytes", "datasets_fresh_s", "jobs_kept_s")
     for name in (*told, *datasets, "group_in_flight", "group_per_minute"):
         variable = config._VARIABLES[name][0]

@@ -1,6 +1,7 @@
-"""Processes that are killed within a poll, and a broker that is away: nothing is lost, nothing twice, and it goes on.
+"""Processes that are killed, stopped or told to end within a poll, and a broker that is away.
 
-The feed's server holds its answer until the kill is done, so that each kill hits a poll.
+Nothing is lost, nothing comes twice, and all is polled again within seconds, though a lease lasts for two minutes. The
+feed's server holds its answer until the kill is done, so that each kill hits a poll.
 """
 
 import os
@@ -11,8 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymongo.database import Database
 
 from feedmirror.db import Connection
 from feedmirror.models import Selection
@@ -20,12 +23,12 @@ from feedmirror.mongod import Mongod
 from feedmirror.storage import Storage
 from tests.atom import atom
 from tests.feed_server import FeedServer, Request
-from tests.processes import BEAT, WORKER, Running, child_of, environment, free_port, kill
+from tests.processes import BEAT, WORKER, Running, child_of, children_of, environment, free_port, kill
 from tests.waiting import wait_until
 
 EVERY_S = 2
-# What a claim, and a poll, of a process that was killed is over after.
-LEASE_S = 3
+# What a dead process held is polled again within this.
+AGAIN_S = 10
 
 
 class HeldFeed:
@@ -80,7 +83,6 @@ def start(tmp_path: Path, feed: HeldFeed) -> Iterator[Callable[..., Running]]:
             env = environment(
                 MONGODB_URI=uri,
                 FEEDMIRROR_SOURCES=str(tmp_path / "sources.toml"),
-                FEEDMIRROR_LEASE=f"{LEASE_S}s",
                 **settings,
             )
             program = stack.enter_context(Running(command, next(logs), env))
@@ -93,6 +95,23 @@ def start(tmp_path: Path, feed: HeldFeed) -> Iterator[Callable[..., Running]]:
 def stored(storage: Storage) -> list[str]:
     """What the stream gives, oldest first; an item that came twice is in it twice."""
     return [item.title for item in storage.items.newest(Selection(), limit=100).items[::-1]]
+
+
+def assert_polled_again(feed: HeldFeed) -> None:
+    asked = len(feed.asked_at)
+    wait_until(lambda: len(feed.asked_at) > asked + 1, "it to be polled again, twice", timeout_s=AGAIN_S + 2 * EVERY_S)
+
+
+def schedule_of(worker: Running, storage: Storage, database: Database[dict[str, Any]]) -> int:
+    """The process of the schedule that is embedded in a worker: the child that has no heartbeat of its own."""
+
+    def found() -> list[int]:
+        polling = {one["pid"] for one in database["processes"].find({"role": "worker"})}
+        others = [pid for pid in children_of(worker.process.pid) if pid not in polling]
+        return others if polling and len(others) == 1 and not storage.processes.schedule_is_silent() else []
+
+    (schedule,) = wait_until(found, "the schedule", timeout_s=20)
+    return schedule
 
 
 def assert_each_once(storage: Storage, feed: HeldFeed) -> None:
@@ -115,6 +134,7 @@ def test_a_pool_child_that_is_killed_within_a_poll_loses_nothing(
     child = child_of(worker.process.pid)
     os.kill(child, signal.SIGKILL)
     feed.release()
+    assert_polled_again(feed)
     assert_each_once(storage, feed)
     assert child_of(worker.process.pid) != child
 
@@ -127,7 +147,8 @@ def test_a_worker_that_is_killed_within_a_poll_loses_nothing(
     feed.hold()
     kill(worker)
     feed.release()
-    start(WORKER, database_uri)
+    start(WORKER, database_uri).wait_for(r"celery@\S+ ready")
+    assert_polled_again(feed)
     assert_each_once(storage, feed)
 
 
@@ -142,6 +163,62 @@ def test_a_beat_that_is_killed_within_a_poll_costs_that_poll_nothing(
     wait_until(lambda: stored(storage) == feed.titles, "the poll that was under way")
     start(BEAT, database_uri)
     assert_each_once(storage, feed)
+
+
+def test_an_embedded_schedule_that_is_killed_is_started_again(
+    database_uri: str,
+    storage: Storage,
+    database: Database[dict[str, Any]],
+    feed: HeldFeed,
+    start: Callable[..., Running],
+) -> None:
+    worker = start([*WORKER, "-B"], database_uri)
+    killed = schedule_of(worker, storage, database)
+    os.kill(killed, signal.SIGKILL)
+    worker.wait_for(r"the schedule ended \(SIGKILL\): it is started again")
+    wait_until(lambda: killed not in children_of(worker.process.pid), "its process to be gone")
+    assert schedule_of(worker, storage, database) != killed
+    assert_polled_again(feed)
+    assert_each_once(storage, feed)
+
+
+def test_a_schedule_that_hangs_is_done_without(
+    database_uri: str,
+    storage: Storage,
+    database: Database[dict[str, Any]],
+    feed: HeldFeed,
+    start: Callable[..., Running],
+) -> None:
+    worker = start([*WORKER, "-B"], database_uri)
+    schedule = schedule_of(worker, storage, database)
+    os.kill(schedule, signal.SIGSTOP)
+    wait_until(storage.processes.schedule_is_silent, "the schedule to be silent")
+    assert_polled_again(feed)
+    assert_each_once(storage, feed)
+    os.kill(schedule, signal.SIGCONT)
+    worker.wait_for("the schedule sends looks again")
+
+
+def test_a_worker_without_a_schedule_polls(
+    database_uri: str, storage: Storage, feed: HeldFeed, start: Callable[..., Running]
+) -> None:
+    start(WORKER, database_uri)
+    assert_each_once(storage, feed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_told_to_end_gives_back_what_hangs(
+    number: signal.Signals, database_uri: str, storage: Storage, feed: HeldFeed, start: Callable[..., Running]
+) -> None:
+    worker = start([*WORKER, "-B"], database_uri)
+    worker.wait_for(r"celery@\S+ ready")
+    feed.hold()
+    worker.signal_group(number)
+    worker.process.wait(10)  # half of what the fetch may take
+    assert [one.lease for one in storage.sources.all()] == [None]
+    assert "Traceback" not in worker.output
+    assert storage.processes.others("") == {}
+    feed.release()
 
 
 # -- MongoDB
@@ -174,6 +251,40 @@ def test_a_mongodb_that_is_killed_within_a_poll_loses_nothing(
     own_mongod()
     with closing(Connection(mongod.uri, timeout_s=20)) as connection:
         assert_each_once(Storage(connection.database()).prepare(), feed)
+
+
+def test_a_mongodb_and_a_worker_that_are_killed_together_go_on_together(
+    own_mongod: Callable[[], Mongod], feed: HeldFeed, start: Callable[..., Running]
+) -> None:
+    mongod = own_mongod()
+    worker = start([*WORKER, "-B"], mongod.uri)
+    feed.hold()
+    mongod.process.kill()
+    kill(worker)
+    mongod.process.wait()
+    feed.release()
+    own_mongod()
+    start([*WORKER, "-B"], mongod.uri).wait_for(r"celery@\S+ ready")
+    assert_polled_again(feed)
+    with closing(Connection(mongod.uri, timeout_s=20)) as connection:
+        assert_each_once(Storage(connection.database()).prepare(), feed)
+
+
+def test_a_mongodb_that_stalls_costs_no_source_its_lease(
+    own_mongod: Callable[[], Mongod], feed: HeldFeed, start: Callable[..., Running]
+) -> None:
+    mongod = own_mongod()
+    worker = start([*WORKER, "-B"], mongod.uri)
+    with closing(Connection(mongod.uri, timeout_s=20)) as connection:
+        storage = Storage(connection.database()).prepare()
+        wait_until(lambda: stored(storage) == feed.titles, "the first items")
+        os.kill(mongod.process.pid, signal.SIGSTOP)
+        try:
+            worker.wait_for("MongoDB is away|OperationCancelled|AutoReconnect|Connection to broker lost")
+        finally:
+            os.kill(mongod.process.pid, signal.SIGCONT)
+        assert_polled_again(feed)
+        assert_each_once(storage, feed)
 
 
 def test_a_broker_that_is_away_and_back_is_polled_by_again_and_nothing_twice_within_its_interval(

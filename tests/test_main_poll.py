@@ -1,15 +1,21 @@
 """`python -m feedmirror poll` and `python -m feedmirror sources`, on the real MongoDB and a real server."""
 
 import re
+import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from feedmirror.__main__ import main
+from feedmirror.config import Settings
+from feedmirror.poll import Poller
+from feedmirror.sources_watch import SourcesWatch
 from feedmirror.storage import Storage
 from tests.atom import atom
 from tests.feed_server import FeedServer
+from tests.processes import PYTHON, ROOT
 
 
 @pytest.fixture
@@ -55,7 +61,7 @@ def test_poll_of_a_source_that_fails(sources: Path, capsys: pytest.CaptureFixtur
 def test_poll_of_a_source_that_does_not_exist_names_those_that_do(
     sources: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["poll", "Nobody"]) == 1
+    assert main(["poll", "Nobody"]) == 2
     assert capsys.readouterr().err == "feedmirror: no source 'Nobody'; there are: my-questions, gone\n"
 
 
@@ -69,8 +75,108 @@ def test_poll_leaves_a_source_to_the_worker_that_is_at_it(
     assert server.requests_for("/feed") == []
 
 
-def test_sources_shows_how_each_one_fares(sources: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["poll", "My Questions", "Gone"])
+def poll_what_is_due(storage: Storage) -> None:
+    poller = Poller(storage, Settings())
+    with closing(poller.crew()) as crew:
+        poller.poll_due(crew, for_s=20)
+
+
+def test_poll_that_fails_leaves_the_source_as_it_was(
+    sources: Path, storage: Storage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    SourcesWatch().refresh(storage, sources)
+    poll_what_is_due(storage)
+    gone = storage.sources.all()[1].looks
+    assert main(["poll", "Gone"]) == 1
+    assert "404" in capsys.readouterr().err
+    after = storage.sources.all()[1].looks
+    assert (after.failures, after.next_at, after.error_since) == (1, gone.next_at, gone.error_since)
+
+
+def test_poll_that_succeeds_ends_back_off(sources: Path, storage: Storage, server: FeedServer) -> None:
+    SourcesWatch().refresh(storage, sources)
+    poll_what_is_due(storage)
+    server.serve("/nothing", atom([(1, "First")]))
+    assert main(["poll", "Gone"]) == 0
+    looks = storage.sources.all()[1].looks
+    assert (looks.failures, looks.error, looks.interval_s) == (0, None, 30)
+
+
+@pytest.mark.parametrize("name", ["Your Questions", "my-questions"])
+def test_poll_knows_a_renamed_source_by_its_new_name_and_its_id(
+    sources: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main(["poll", "My Questions"]) == 0
+    sources.write_text(sources.read_text().replace("My Questions", "Your Questions"))
+    assert main(["poll", name]) == 0
+    assert "Your Questions: 304" in capsys.readouterr().out
+
+
+def test_poll_with_another_sources_file_than_the_worker_retires_nothing(
+    sources: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    SourcesWatch().refresh(storage, sources)
+    other = sources.with_name("other.toml")
+    other.write_text('[[source]]\nname = "Other"\nurl = "https://other.example/"\n')
+    monkeypatch.setenv("FEEDMIRROR_SOURCES", str(other))
+    assert main(["poll", "Other"]) == 2
+    assert capsys.readouterr().err == (
+        f"feedmirror: the sources of this database are those of {sources}, not of {other}: set FEEDMIRROR_SOURCES\n"
+    )
+    assert [watched.active for watched in storage.sources.all()] == [True, True]
+
+
+def test_a_command_that_cannot_read_the_file_leaves_the_word_of_the_worker(
+    sources: Path, storage: Storage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    SourcesWatch().refresh(storage, sources)
+    sources.write_bytes(b"\xff")
+    assert main(["poll", "Gone"]) == 2
+    assert "save the file as UTF-8" in capsys.readouterr().err
+    assert storage.sources.mistakes() == []
+
+
+def test_poll_without_a_variable_fails_and_says_which(
+    sources: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    headers = 'kind = "api"\nheaders = { Authorization = "Bearer ${QUESTIONS_TOKEN}" }\n'
+    sources.write_text(f'[[source]]\nname = "Api"\nurl = "https://a.example/"\nprivate = true\n{headers}')
+    monkeypatch.delenv("QUESTIONS_TOKEN", raising=False)
+    assert main(["poll", "Api"]) == 1
+    assert "the environment variable QUESTIONS_TOKEN is not set" in capsys.readouterr().err
+    (watched,) = storage.sources.all()
+    assert (watched.active, watched.looks.failures, watched.looks.error) == (True, 0, None)
+
+
+def test_sources_names_a_mistake_beside_the_source_that_it_keeps(
+    sources: Path, storage: Storage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    SourcesWatch().refresh(storage, sources)
+    sources.write_text(sources.read_text().replace('every = "30s"', "every = 30s", 1))
+    SourcesWatch().refresh(storage, sources)
+    assert main(["sources"]) == 0
+    out, err = capsys.readouterr()
+    told = 'sources.toml, line 4: text stands in quotes: every = "30s"'
+    assert out.splitlines()[1].startswith("Gone")
+    assert out.splitlines()[2].endswith(f"keeps its last good version: {told}")
+    assert err == f"{told}\n"
+
+
+def test_a_reader_that_goes_away_ends_a_command_quietly(tmp_path: Path) -> None:
+    feed = tmp_path / "feed.xml"
+    feed.write_bytes(atom((number, f"Entry {number}") for number in range(5000)))
+    command = [PYTHON, "-m", "feedmirror", "parse", str(feed)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(60) == 0
+
+
+def test_sources_shows_how_each_one_fares(sources: Path, storage: Storage, capsys: pytest.CaptureFixture[str]) -> None:
+    SourcesWatch().refresh(storage, sources)
+    poll_what_is_due(storage)
     capsys.readouterr()
     assert main(["sources"]) == 0
     headings, well, failing = capsys.readouterr().out.splitlines()
@@ -94,3 +200,12 @@ def test_mongodb_that_is_not_there_is_one_line(
     monkeypatch.setenv("MONGODB_URI", "mongodb://127.0.0.1:1/feedmirror?timeoutMS=100")
     assert main(["sources"]) == 1
     assert capsys.readouterr().err.startswith("feedmirror: ")
+
+
+def test_settings_that_cannot_be_used_are_told_with_their_own_status(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FEEDMIRROR_LEASE", "soon")
+    for command in (["sources"], ["poll", "A"], ["remove", "A"]):
+        assert main(command) == 2
+        assert capsys.readouterr().err.startswith("feedmirror: FEEDMIRROR_LEASE='soon': ")

@@ -33,10 +33,11 @@ from feedmirror.poll import Poller
 from feedmirror.storage import Storage
 from feedmirror.storage.sources import Claim
 from tests.feed_server import FeedServer, Reply, Request
+from tests.waiting import wait_until
 
 LEASE_S = 60
 # threads: one for the server that is slow, and some for the others
-SETTINGS = Settings(lease_s=LEASE_S, fetch_deadline_s=20, fetch_max_bytes=100_000, batch_size=3, threads=4)
+SETTINGS = Settings(lease_s=LEASE_S, fetch_deadline_s=20, fetch_max_bytes=100_000, threads=4)
 
 
 def atom(*entries: str) -> bytes:
@@ -467,7 +468,7 @@ def test_mongodb_away_is_not_the_sources_doing_and_goes_up_after_the_others_are_
     away = mirror.source("/feed")
     assert (away.looks.failures, away.looks.error, away.remembered) == (0, None, Remembered())
     # it is given back, and due at once
-    assert [claim.source_ids for claim in mirror.poller.claim_due()] == [("/feed",)]
+    assert mirror.storage.sources.claim_due(limit=9, lease_s=LEASE_S).source_ids == ("/feed",)
 
 
 # -- what the log says
@@ -548,18 +549,63 @@ class _Telling:
             self._done.release()
 
 
-def test_what_is_due_is_claimed_in_batches_until_nothing_is(mirror: Mirror) -> None:
+def test_all_that_is_due_is_polled_by_a_crew_with_fewer_threads(mirror: Mirror) -> None:
     paths = [f"/{number}" for number in range(7)]
     mirror.watch(*paths)
-    claims = list(mirror.poller.claim_due())
-    assert [len(claim.source_ids) for claim in claims] == [3, 3, 1]
-    assert sorted(name for claim in claims for name in claim.source_ids) == paths
-    assert list(mirror.poller.claim_due()) == []
+    for path in paths:
+        mirror.server.serve(path, atom(entry(path.strip("/"))))
+    poller = Poller(mirror.storage, replace(SETTINGS, threads=2))
+    with closing(poller.crew()) as crew:
+        poller.poll_due(crew, for_s=20)
+    assert sorted(mirror.stored()) == [path.strip("/") for path in paths]
+    assert len(mirror.server.requests) == 7
 
 
-def test_batches_that_come_out_even_end_as_well(mirror: Mirror) -> None:
-    mirror.watch(*(f"/{number}" for number in range(6)))
-    assert [len(claim.source_ids) for claim in mirror.poller.claim_due()] == [3, 3]
+def test_sources_that_are_new_leave_threads_to_those_polled_before(mirror: Mirror) -> None:
+    """New ones hang, as many as there are threads for them: one that is known is polled all the same."""
+    mirror.server.serve("/known", atom(entry("a")))
+    mirror.watch("/known", every_s=1)
+    mirror.poll("/known")
+    new = [f"/new{number}" for number in range(9)]
+    mirror.watch("/known", *new, every_s=1)
+    go_on = threading.Event()
+
+    def hang(_: Request) -> bytes:
+        assert go_on.wait(30)
+        return atom(entry("b"))
+
+    for path in new:
+        mirror.server.serve(path, hang)
+    poller = Poller(mirror.storage, replace(SETTINGS, threads=4))
+    with closing(poller.crew()) as crew:
+        wait_until(lambda: poller.poll_due(crew, for_s=0.1) or crew.room == 1, "new ones in all threads but one")
+        before = len(mirror.server.requests_for("/known"))
+        wait_until(
+            lambda: poller.poll_due(crew, for_s=0.1) or len(mirror.server.requests_for("/known")) > before + 1,
+            "the known one to be polled twice meanwhile",
+        )
+        assert crew.room >= 0
+        go_on.set()
+        wait_until(lambda: poller.poll_due(crew, for_s=0.1) or "b" in mirror.stored(), "the new ones")
+
+
+def test_claims_whose_answer_was_lost_are_given_back(mirror: Mirror, database: Database[dict[str, Any]]) -> None:
+    mirror.watch("/feed", "/slow")
+    go_on = threading.Event()
+    mirror.server.serve("/slow", lambda _: atom(entry("s")) if go_on.wait(30) else b"")
+    poller = Poller(mirror.storage, SETTINGS, holder="me.crew")
+    with closing(poller.crew()) as crew:
+        (watched,), _ = poller.begin(mirror.storage.sources.claim_now(["/slow"], lease_s=LEASE_S, holder="me.crew"))
+        crew.take(watched)
+        mirror.storage.sources.claim_now(["/feed"], lease_s=LEASE_S, holder="me.crew")  # and the answer is lost
+        mirror.storage.sources.add(Source(id="job", name="job", url="https://a.example/"))
+        mirror.storage.sources.claim_now(["job"], lease_s=LEASE_S, holder="me.job")
+        poller.give_back_strays(crew)
+        leases = {one["_id"]: one["lease"] for one in database["sources"].find()}
+        assert leases["/feed"] is None
+        assert leases["/slow"] == watched.lease
+        assert leases["job"].startswith("me.job.")
+        go_on.set()
 
 
 def test_a_batch_that_is_delivered_twice_polls_once(mirror: Mirror) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from feedmirror import sources_watch
 from feedmirror.errors import ConfigError
+from feedmirror.models import Finished, Outcome
 from feedmirror.sources_watch import SourcesWatch
 from feedmirror.storage import Storage
 
@@ -28,6 +30,14 @@ def resting(storage: Storage) -> list[str]:
     return [watched.source.id for watched in storage.sources.all() if not watched.active]
 
 
+def names(storage: Storage) -> dict[str, str]:
+    return {watched.source.id: watched.source.name for watched in storage.sources.all()}
+
+
+def mistakes(storage: Storage) -> dict[str, str | None]:
+    return {watched.source.id: watched.mistake for watched in storage.sources.all() if watched.active}
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "sources.toml"
@@ -45,6 +55,64 @@ def test_a_change_of_the_file_is_followed(storage: Storage, path: Path) -> None:
     assert (polled(storage), resting(storage)) == (["b", "c"], ["a"])
 
 
+def test_a_typo_in_a_source_that_was_live_keeps_its_last_good_version(storage: Storage, path: Path) -> None:
+    watch = SourcesWatch()
+    broken = '[[source]]\nname = "b"\nurl = "https://other.example/"\nevery = 30s\n'
+    watch.refresh(storage, write(path, "a", "b"))
+    watch.refresh(storage, write(path, "a", more=broken))
+    told = 'sources.toml, line 7: text stands in quotes: every = "30s"'
+    assert mistakes(storage) == {"a": None, "b": told}
+    assert storage.sources.all()[1].source.url == "https://b.example/"
+    assert storage.sources.mistakes() == [told]
+    watch.refresh(storage, write(path, "a", "b"))
+    assert mistakes(storage) == {"a": None, "b": None}
+
+
+def test_a_source_with_a_mistake_that_leaves_the_file_is_retired(storage: Storage, path: Path) -> None:
+    watch = SourcesWatch()
+    watch.refresh(storage, write(path, "a", "b"))
+    watch.refresh(storage, write(path, "a", more='[[source]]\nname = "b'))
+    watch.refresh(storage, write(path, "a"))
+    assert (polled(storage), resting(storage)) == (["a"], ["b"])
+    assert [watched.mistake for watched in storage.sources.all()] == [None, None]
+
+
+@pytest.mark.parametrize("text", ["", "# all of them\n", "[[source]\n", "\n[[sources]]\nname = 'c'\n"])
+def test_a_file_without_a_source_lets_all_go_on(storage: Storage, path: Path, text: str) -> None:
+    watch = SourcesWatch()
+    watch.refresh(storage, write(path, "a", "b"))
+    watch.refresh(storage, write(path, more=text))
+    assert polled(storage) == ["a", "b"]
+    assert all("go on" in (told or "") for told in mistakes(storage).values())
+    assert storage.sources.mistakes()[0].startswith("sources.toml, line ")
+
+
+def test_a_variable_missing_in_one_shell_changes_nothing_for_the_worker(
+    storage: Storage, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = '[[source]]\nname = "b"\nurl = "https://b.example/"\nkind = "api"\nheaders = { A = "Bearer ${B_TOKEN}" }\n'
+    monkeypatch.setenv("B_TOKEN", "t")
+    SourcesWatch().refresh(storage, write(path, "a", more=api))
+    before = storage.sources.all()
+    monkeypatch.delenv("B_TOKEN")
+    SourcesWatch().refresh(storage, path)
+    assert (storage.sources.all(), storage.sources.mistakes()) == (before, [])
+
+
+def test_a_renamed_source_keeps_its_id_how_it_fared_and_when_it_is_due(storage: Storage, path: Path) -> None:
+    watch = SourcesWatch()
+    watch.refresh(storage, write(path, "a"))
+    (begun,) = storage.sources.begin(storage.sources.claim_now(["a"], lease_s=60), lease_s=60)
+    storage.sources.finish([Finished(watched=begun, outcome=Outcome(arrived=3), interval_s=3600)])
+    (before,) = storage.sources.all()
+    path.write_text('[[source]]\nname = "A new name"\nurl = "https://a.example/"\n')
+    watch.refresh(storage, path)
+    (after,) = storage.sources.all()
+    assert (after.source.id, after.source.name) == ("a", "A new name")
+    assert after.looks == before.looks
+    assert storage.watchlist.names(["a"]) == {"a": "A new name"}, "what is shown with the items"
+
+
 def test_an_edit_in_place_of_the_same_length_within_one_tick_of_the_clock_is_seen_by_its_time(
     storage: Storage, path: Path
 ) -> None:
@@ -54,7 +122,7 @@ def test_an_edit_in_place_of_the_same_length_within_one_tick_of_the_clock_is_see
     path.write_text(path.read_text().replace('"a"', '"z"'))
     os.utime(path, ns=(before + 1, before + 1))
     watch.refresh(storage, path)
-    assert polled(storage) == ["z"]
+    assert names(storage) == {"a": "z"}
 
 
 def test_a_file_that_did_not_change_is_not_read_again(storage: Storage, path: Path) -> None:
@@ -99,6 +167,22 @@ def test_a_file_that_vanishes_leaves_everything_as_it_is_until_it_is_back(storag
     assert polled(storage) == ["a"]
     watch.refresh(storage, write(path, "b"))
     assert polled(storage) == ["b"]
+
+
+def test_a_file_that_stays_away_is_told_once_and_all_go_on(
+    storage: Storage, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = SourcesWatch()
+    watch.refresh(storage, write(path, "a"))
+    monkeypatch.setattr(sources_watch, "GONE_AFTER_S", 0)
+    path.unlink()
+    with pytest.raises(ConfigError, match="no such sources file"):
+        watch.refresh(storage, path)
+    watch.refresh(storage, path)
+    assert polled(storage) == ["a"]
+    assert storage.sources.mistakes() == [f"{path}: no such sources file; set FEEDMIRROR_SOURCES or create it"]
+    watch.refresh(storage, write(path, "a"))
+    assert storage.sources.mistakes() == []
 
 
 def test_a_file_that_was_never_there_is_told_once_and_costs_nothing_that_is_stored(

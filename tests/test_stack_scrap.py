@@ -11,11 +11,10 @@ import stack_scrap
 from feedmirror.broker import broker_settings
 from feedmirror.config import Settings
 from feedmirror.fetch.connections import connections_of_this_process
-from feedmirror.models import Selection, Source
+from feedmirror.models import Selection
 from feedmirror.sources_file import source_id
 from feedmirror.sources_watch import SourcesWatch
 from feedmirror.storage import Storage
-from feedmirror.storage.sources import Claim
 from tests.feed_server import FeedServer
 from tests.processes import PYTHON, ROOT, environment, free_port
 
@@ -50,13 +49,12 @@ def _fresh(database_uri: str, sources_path: Path, tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("MONGODB_URI", database_uri)
     monkeypatch.setenv("FEEDMIRROR_SOURCES", str(sources_path))
     monkeypatch.setenv("FEEDMIRROR_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(stack_scrap, "_sources_watch", SourcesWatch())
     stack_scrap._connection.close()
     log = logging.getLogger("feedmirror.poll")
     level = log.level
     yield
     log.setLevel(level)
-    stack_scrap._finish_and_disconnect()
+    stack_scrap._give_back_and_disconnect()
 
 
 def write(path: Path, *sources: tuple[str, str], private: bool = True) -> None:
@@ -101,20 +99,48 @@ def test_a_pass_says_how_each_source_fared(server: FeedServer, sources_path: Pat
     assert "404" in str(fared["Gone"].error)
 
 
-def test_a_pass_over_addresses_leaves_the_sources_of_the_file_alone(
+def test_an_address_that_the_file_does_not_name_leaves_nothing_behind(
     server: FeedServer, sources_path: Path, storage: Storage
 ) -> None:
     write(sources_path, ("A", server.url("/a")))
-    assert [item.title for item in stack_scrap.questions(server.url("/b"))] == ["b1"]
+    for _ in range(2):
+        assert [item.title for item in stack_scrap.questions(server.url("/b"))] == ["b1"]
     assert server.requests_for("/a") == []
-    (watched,) = storage.sources.all()
-    assert (watched.source.url, watched.active) == (server.url("/b"), False)
+    assert (storage.sources.all(), titles(storage)) == ([], [])
+
+
+def test_an_address_that_the_file_does_not_name_is_stored_on_request(
+    server: FeedServer, sources_path: Path, storage: Storage
+) -> None:
+    write(sources_path, ("A", server.url("/a")))
+    assert [item.title for item in stack_scrap.questions(server.url("/b"), store=True)] == ["b1"]
+    assert stack_scrap.questions(server.url("/b"), store=True) == []
+    assert server.requests_for("/a") == []
+    resting = [watched.source.url for watched in storage.sources.all() if not watched.active]
+    assert (resting, titles(storage)) == ([server.url("/b")], ["b1"])
+
+
+def test_of_addresses_those_of_the_file_are_stored_and_the_others_tried(
+    server: FeedServer, sources_path: Path, storage: Storage
+) -> None:
+    write(sources_path, ("A", server.url("/a")))
+    found = stack_scrap.questions(server.url("/b"), server.url("/a"))
+    assert sorted(item.title for item in found) == ["a1", "a2", "b1"]
+    assert titles(storage) == ["a1", "a2"]
+    assert [watched.source.id for watched in storage.sources.all()] == ["a"]
+
+
+def test_an_address_can_be_tried_without_database_and_sources_file(
+    server: FeedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MONGODB_URI", f"mongodb://127.0.0.1:{free_port()}/x?timeoutMS=200")
+    assert [item.title for item in stack_scrap.questions(server.url("/a"))] == ["a1", "a2"]
 
 
 def test_an_address_that_is_given_again_is_the_same_source(server: FeedServer, storage: Storage) -> None:
     url = server.url("/a")
-    assert len(stack_scrap.questions(url)) == 2
-    assert stack_scrap.questions(url, url) == []
+    assert len(stack_scrap.questions(url, store=True)) == 2
+    assert stack_scrap.questions(url, url, store=True) == []
     (watched,) = storage.sources.all()
     assert (watched.source.id, watched.looks.items) == (source_id(url), 2)
 
@@ -135,7 +161,7 @@ def test_an_address_that_was_tried_before_it_came_into_the_file_is_the_source_of
     server: FeedServer, sources_path: Path
 ) -> None:
     url = server.url("/a")
-    stack_scrap.questions(url)
+    stack_scrap.questions(url, store=True)
     write(sources_path, ("A", url))
     stack_scrap.questions()
     (poll,) = stack_scrap.one_pass([url])
@@ -144,12 +170,14 @@ def test_an_address_that_was_tried_before_it_came_into_the_file_is_the_source_of
 
 
 def test_what_somebody_else_is_polling_is_left_to_them(
-    server: FeedServer, sources_path: Path, storage: Storage
+    server: FeedServer, sources_path: Path, storage: Storage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(sources_path, ("A", server.url("/a")), ("B", server.url("/b")))
     SourcesWatch().refresh(storage, sources_path)
     storage.sources.claim_now(["a"], lease_s=600)
     assert [poll.watched.source.id for poll in stack_scrap.one_pass([])] == ["b"]
+    assert stack_scrap.main([server.url("/a")]) == 1
+    assert capsys.readouterr().err == "A: a worker is polling it at this moment\n0 new from 0 sources\n"
     assert server.requests_for("/a") == []
 
 
@@ -188,14 +216,73 @@ def test_a_source_that_fails_is_one_line_and_the_others_go_on(
 
 
 def test_nothing_that_could_be_read_is_a_failure(server: FeedServer, capsys: pytest.CaptureFixture[str]) -> None:
-    assert stack_scrap.main([server.url("/gone")]) == 1
+    assert stack_scrap.main(["--store", server.url("/gone")]) == 1
     assert capsys.readouterr().err.splitlines()[-1] == "0 new from 1 source"
+
+
+def test_the_command_says_that_it_stores_nothing_of_another_address(
+    server: FeedServer, storage: Storage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert stack_scrap.main([server.url("/b"), server.url("/gone")]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [f"{server.url('/b')}: b1", "    https://example.com/b1"]
+    assert err.splitlines()[0].startswith(f"{server.url('/gone')}: ")
+    assert err.splitlines()[1:] == [
+        "1 listed by 2 sources not in sources.toml, so nothing is stored (--store keeps it)"
+    ]
+    assert (storage.sources.all(), titles(storage)) == ([], [])
+
+
+def test_help_is_given_and_is_no_address(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        stack_scrap.main(["--help"])
+    assert ended.value.code == 0
+    assert "--store" in capsys.readouterr().out
+
+
+def test_an_unknown_option_is_told_with_its_own_status(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        stack_scrap.main(["--sotre", "https://a.example/"])
+    assert ended.value.code == 2
+    assert "--sotre" in capsys.readouterr().err
+
+
+def test_a_pass_that_fails_leaves_how_a_source_fares_as_it_was(
+    server: FeedServer, sources_path: Path, storage: Storage
+) -> None:
+    write(sources_path, ("A", server.url("/a")))
+    stack_scrap.main([])
+    before = storage.sources.all()[0].looks
+    server.serve("/a", status=500)
+    assert stack_scrap.main([]) == 1
+    after = storage.sources.all()[0].looks
+    assert (after.failures, after.error, after.next_at) == (0, None, before.next_at)
+
+
+def test_a_mistake_in_the_sources_file_is_told_by_every_pass(
+    server: FeedServer, sources_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    write(sources_path, ("A", server.url("/a")), ("B", "nowhere"))
+    for _ in range(2):
+        caplog.clear()
+        assert stack_scrap.main([]) == 0
+        assert "sources.toml, line 8: url must be an http or https address" in caplog.messages
+
+
+def test_a_source_that_is_kept_after_a_typo_is_polled_in_a_pass(
+    server: FeedServer, sources_path: Path, storage: Storage
+) -> None:
+    write(sources_path, ("A", server.url("/a")), ("B", server.url("/b")))
+    SourcesWatch().refresh(storage, sources_path)
+    sources_path.write_text(sources_path.read_text().replace('name = "B"', 'name = "B'))
+    assert [item.title for item in stack_scrap.questions()] == ["a1", "a2", "b1"]
+    assert stack_scrap.questions(server.url("/b")) == []
 
 
 def test_bad_addresses_are_told_all_at_once_and_nothing_is_fetched(
     server: FeedServer, storage: Storage, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert stack_scrap.main([server.url("/a"), "ftp://example.com/feed", "feed"]) == 1
+    assert stack_scrap.main([server.url("/a"), "ftp://example.com/feed", "feed"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err == (
@@ -205,7 +292,7 @@ def test_bad_addresses_are_told_all_at_once_and_nothing_is_fetched(
 
 
 def test_a_missing_sources_file_is_told_in_one_line(sources_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert stack_scrap.main([]) == 1
+    assert stack_scrap.main([]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err == f"feedmirror: {sources_path}: no such sources file; set FEEDMIRROR_SOURCES or create it\n"
@@ -224,7 +311,7 @@ def test_mongodb_away_is_told_in_one_line(
 ) -> None:
     port = free_port()
     monkeypatch.setenv("MONGODB_URI", f"mongodb://127.0.0.1:{port}/x?timeoutMS=200")
-    assert stack_scrap.main([server.url("/a")]) == 1
+    assert stack_scrap.main(["--store", server.url("/a")]) == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("feedmirror: ")
@@ -236,7 +323,7 @@ def test_settings_that_cannot_be_used_are_told_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FEEDMIRROR_LEASE", "soon")
-    assert stack_scrap.main([]) == 1
+    assert stack_scrap.main([]) == 2
     err = capsys.readouterr().err
     assert err.startswith("feedmirror: FEEDMIRROR_LEASE='soon': ")
     assert err.count("\n") == 1
@@ -245,7 +332,7 @@ def test_settings_that_cannot_be_used_are_told_in_one_line(
 def test_as_a_program_with_nothing_but_an_address_it_brings_its_own_mongodb(server: FeedServer, tmp_path: Path) -> None:
     def run() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [PYTHON, "-W", "error", "stack_scrap.py", server.url("/a")],
+            [PYTHON, "-W", "error", "stack_scrap.py", "--store", server.url("/a")],
             cwd=ROOT,
             env=environment(FEEDMIRROR_DATA=str(tmp_path / "own")),
             capture_output=True,
@@ -266,60 +353,8 @@ def test_as_a_program_with_nothing_but_an_address_it_brings_its_own_mongodb(serv
 # -- the tasks
 
 
-def test_a_batch_is_polled_once_however_often_its_message_comes(
-    server: FeedServer, sources_path: Path, storage: Storage
-) -> None:
-    write(sources_path, ("A", server.url("/a")), ("B", server.url("/b")))
-    SourcesWatch().refresh(storage, sources_path)
-    claim = storage.sources.claim_due(limit=10, lease_s=600)
-    for _ in range(2):
-        stack_scrap.poll_batch(claim.lease, list(claim.source_ids))
-    stack_scrap._finish_and_disconnect()
-    assert titles(storage) == ["a1", "a2", "b1"]
-    assert [watched.lease for watched in storage.sources.all()] == [None, None]
-    assert len(server.requests) == 2
-
-
-def test_a_message_of_a_claim_that_is_over_does_nothing(server: FeedServer, storage: Storage) -> None:
-    storage.sources.synchronise([Source(id="a", name="A", url=server.url("/a"), private=True)], [])
-    stack_scrap.poll_batch(Claim("over").lease, ["a", "unknown"])
-    stack_scrap._finish_and_disconnect()
-    assert server.requests == []
-
-
-def test_what_is_due_is_handed_out_once_in_batches(
-    server: FeedServer, sources_path: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(sources_path, *((f"S{number}", server.url(f"/{number}")) for number in range(5)))
-    monkeypatch.setenv("FEEDMIRROR_BATCH_SIZE", "2")
-    sent: list[list[str]] = []
-
-    def send(arguments: tuple[str, list[str]], *, expires: float) -> None:
-        assert expires == Settings.from_environ().lease_s
-        sent.append(arguments[1])
-
-    monkeypatch.setattr(stack_scrap.poll_batch, "apply_async", send)
-    stack_scrap.poll_due()
-    assert [len(batch) for batch in sent] == [2, 2, 1]
-    assert sorted(name for batch in sent for name in batch) == [f"s{number}" for number in range(5)]
-    stack_scrap.poll_due()
-    assert len(sent) == 3
-
-
-def test_a_worker_without_a_sources_file_says_so_once_and_goes_on_with_what_is_stored(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    storage.sources.synchronise([Source(id="a", name="A", url="https://a.example/")], [])
-    sent: list[object] = []
-    monkeypatch.setattr(stack_scrap.poll_batch, "apply_async", lambda arguments, **_: sent.append(arguments[1]))
-    for _ in range(3):
-        stack_scrap.poll_due()
-    assert sent == [["a"]]
-    assert ["no such sources file" in line for line in caplog.messages] == [True]
-
-
 def test_the_tasks_have_the_names_that_others_use() -> None:
-    assert {"feedmirror.poll_due", "feedmirror.poll_batch"} <= set(stack_scrap.app.tasks)
+    assert {"feedmirror.poll_due", "feedmirror.do_job"} <= set(stack_scrap.app.tasks)
     assert {entry["task"] for entry in stack_scrap.app.conf.beat_schedule.values()} <= set(stack_scrap.app.tasks)
 
 

@@ -681,3 +681,72 @@ def test_a_clock_that_is_set_ahead_makes_everything_due_once(
         end(sources, watched, Outcome(), interval_s=30)
     assert claimed(sources) == set()
     assert 20 < due_in_s(sources, "a") < 40
+
+
+# -- by hand
+
+
+def by_hand(sources: Sources, source_id: str) -> WatchedSource:
+    return replace(begun(sources, source_id), by_hand=True)
+
+
+@pytest.mark.parametrize("failed_before", [0, 2])
+def test_a_poll_by_hand_that_fails_leaves_back_off_and_due_time_alone(sources: Sources, failed_before: int) -> None:
+    watch(sources, "a")
+    for _ in range(failed_before):
+        polled(sources, "a", Outcome(error="no answer", failure=Failure.TIMEOUT), interval_s=3000)
+    if not failed_before:
+        polled(sources, "a", Outcome(), interval_s=3000)
+    before = find(sources, "a")
+    end(sources, by_hand(sources, "a"), Outcome(error="no such host", failure=Failure.DNS), interval_s=90_000)
+    after = find(sources, "a")
+    assert after.looks == replace(before.looks, last_at=after.looks.last_at)
+    assert after.lease is None
+
+
+def test_a_poll_by_hand_that_succeeds_ends_back_off(sources: Sources) -> None:
+    watch(sources, "a")
+    polled(sources, "a", Outcome(error="no answer", failure=Failure.TIMEOUT), interval_s=90_000)
+    end(sources, by_hand(sources, "a"), Outcome(), interval_s=30)
+    looks = find(sources, "a").looks
+    assert (looks.failures, looks.error, looks.interval_s) == (0, None, 30)
+    assert looks.next_at is not None
+    assert looks.last_at is not None
+    assert looks.next_at - looks.last_at <= timedelta(seconds=30)
+
+
+def test_a_poll_by_hand_that_has_to_wait_leaves_the_due_time_alone(sources: Sources) -> None:
+    watch(sources, "a")
+    polled(sources, "a", Outcome(), interval_s=3000)
+    before = find(sources, "a").looks
+    sources.postpone([Postponed(watched=by_hand(sources, "a"), by_s=900, why="2 requests in flight")])
+    after = find(sources, "a").looks
+    assert (after.next_at, after.why) == (before.next_at, before.why)
+
+
+# -- kept
+
+
+def test_a_source_that_is_kept_stays_as_it_was_and_says_why(sources: Sources) -> None:
+    watch(sources, "a", "b")
+    polled(sources, "a", Outcome(arrived=2))
+    before = find(sources, "a")
+    assert sources.synchronise([source("b")], ["line 7: this"], kept={"a": "line 7: this"})
+    assert find(sources, "a") == replace(before, mistake="line 7: this")
+    assert not sources.synchronise([source("b")], ["line 7: this"], kept={"a": "line 7: this"})
+    watch(sources, "a", "b")
+    assert find(sources, "a").mistake is None
+
+
+def test_a_source_that_rests_is_not_woken_by_a_mistake(sources: Sources) -> None:
+    watch(sources, "a")
+    watch(sources, "b")
+    sources.synchronise([source("b")], ["line 7: this"], kept={"a": "line 7: this"})
+    assert (find(sources, "a").active, find(sources, "a").mistake) == (False, None)
+
+
+def test_only_a_source_that_rests_can_be_forgotten(sources: Sources) -> None:
+    watch(sources, "a", "b")
+    watch(sources, "b")
+    assert [sources.forget(one) for one in ("a", "b", "a")] == [True, False, False]
+    assert [watched.source.id for watched in sources.all()] == ["b"]

@@ -166,3 +166,14 @@ def test_sources_and_names_by_id(storage: Storage, watchlist: Watchlist) -> None
     assert [watched.source.id for watched in page.sources] == [ids[1], ids[3]]
     assert watchlist.names([ids[0], "nobody"]) == {ids[0]: "Source 0"}
     assert watchlist.names([]) == {}
+
+
+def test_a_name_means_the_source_that_is_polled_and_not_a_retired_one(storage: Storage) -> None:
+    old, new = (Source(id=one, name="A", url=f"https://{one}.example/") for one in ("a", "a-2"))
+    storage.sources.synchronise([old], [])
+    assert storage.watchlist.named("A") == storage.watchlist.named("a")
+    storage.sources.synchronise([new], [])
+    named = storage.watchlist.named("A")
+    assert named is not None
+    assert (named.source.id, named.active) == ("a-2", True)
+    assert storage.watchlist.named("nobody") is None

@@ -10,6 +10,7 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from feedmirror.by_hand import open_storage, poll_now, sources_of_file
+from feedmirror.command_line import tell
 from feedmirror.config import Settings
 from feedmirror.errors import ConfigError, FeedmirrorError
 from feedmirror.models import Source
@@ -24,15 +25,14 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Poll each source; 1 if one of them failed, is unknown, or is polled by somebody else right now."""
+    """Poll each source; 1 if one of them failed, or is being polled by a worker, 2 if one is unknown."""
     try:
         settings = Settings.from_environ()
         with open_storage(settings) as storage, _every_step_told():
             sources = _named(options.names, storage, settings)
             polls = poll_now(storage, settings, sources)
     except (FeedmirrorError, PyMongoError) as error:
-        sys.stderr.write(f"feedmirror: {error}\n")
-        return 1
+        return tell(error)
     for poll in polls:
         if poll.outcome.error:
             sys.stderr.write(f"{poll.watched.source.name}: {poll.outcome.error}\n")
@@ -58,8 +58,11 @@ def _every_step_told() -> Iterator[None]:
 
 
 def _named(names: list[str], storage: Storage, settings: Settings) -> list[Source]:
-    known = {source.id: source for source in sources_of_file(storage, settings)}
-    asked = {name: known.get(name) or known.get(source_id(name)) for name in names}
+    sources = sources_of_file(storage, settings)
+    # a name may be the id of another source, which had it before: the name of today counts
+    known = {source.id: source for source in sources} | {source_id(source.name): source for source in sources}
+    asked = {name: known.get(source_id(name)) or known.get(name) for name in names}
     if unknown := [name for name, source in asked.items() if source is None]:
-        raise ConfigError([f"no source {name!r}; there are: {', '.join(known) or 'none'}" for name in unknown])
-    return [source for source in asked.values() if source]
+        there = ", ".join(source.id for source in sources) or "none"
+        raise ConfigError([f"no source {name!r}; there are: {there}" for name in unknown])
+    return list({source.id: source for source in asked.values() if source}.values())

@@ -9,6 +9,7 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from feedmirror.by_hand import open_storage
+from feedmirror.command_line import tell
 from feedmirror.config import Settings
 from feedmirror.errors import FeedmirrorError
 from feedmirror.models import WatchedSource
@@ -29,15 +30,14 @@ def add_to(commands: Any) -> None:
 
 
 def run(_: argparse.Namespace) -> int:
-    """Print the table; 1 if MongoDB cannot be asked."""
+    """Print the table; 1 if MongoDB cannot be asked, 2 if the settings do not say which."""
     try:
         with open_storage(Settings.from_environ()) as storage:
             now = datetime.now(UTC)
             rows = [_row(one, now) for one in storage.watchlist.every()]
             mistakes = storage.sources.mistakes()
     except (FeedmirrorError, PyMongoError) as error:
-        sys.stderr.write(f"feedmirror: {error}\n")
-        return 1
+        return tell(error)
     _print([_HEADINGS, *rows])
     for mistake in mistakes:
         sys.stderr.write(f"{mistake}\n")
@@ -52,14 +52,14 @@ def _row(watched: WatchedSource, now: datetime) -> tuple[str, ...]:
         watched.state,
         _apart(looks.last_at, now),
         _apart(looks.last_new_at, now),
-        _apart(looks.next_at, now) if watched.active else "rests",
+        _next(looks.next_at, now) if watched.active else "rests",
         times.duration(watched.interval_s),
         f"{looks.items:,}",
         "" if an_hour is None else rate(an_hour),
         str(looks.windows_lost or ""),
         kept(source) or "all",
         group_of(as_asked(watched)),
-        "; ".join(filter(None, (_error(watched, now), looks.why, *looks.notices))),
+        "; ".join(filter(None, (_error(watched, now), looks.why, *looks.notices, _mistake(watched)))),
     )
 
 
@@ -68,6 +68,15 @@ def _error(watched: WatchedSource, now: datetime) -> str:
     if looks.error is None or looks.error_since is None:
         return looks.error or ""
     return f"{looks.error}, since {_apart(looks.error_since, now)}"
+
+
+def _mistake(watched: WatchedSource) -> str:
+    return f"keeps its last good version: {watched.mistake}" if watched.mistake else ""
+
+
+def _next(moment: datetime | None, now: datetime) -> str:
+    """When it is due; a new one has been due since ever."""
+    return "now" if moment is None or moment <= now else _apart(moment, now)
 
 
 def _apart(moment: datetime | None, now: datetime) -> str:

@@ -250,8 +250,9 @@ class WatchedSource:
 
     `identity` is the rule by which its entries get their ids, None before the first one. `active` False: the sources
     file does not name it any more; its items stay. `slot`: what its group granted for this poll, None where that has no
-    limits. `overdue_since`: when it should have been polled, if that is so long ago that it is overdue.
-    `mistake`: the sources file has one about it, so its last good version goes on; with file and line.
+    limits. `overdue_since`: when it should have been polled, if that is so long ago that it is overdue. `by_hand`: this
+    poll was asked for and was not due. `mistake`: what is wrong with the source in the sources file, so that its last
+    good version is polled; None if nothing is.
     """
 
     source: Source
@@ -262,6 +263,7 @@ class WatchedSource:
     slot: Slot | None = None
     active: bool = True
     overdue_since: datetime | None = None
+    by_hand: bool = False
     mistake: str | None = None
 
     @property

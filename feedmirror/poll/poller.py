@@ -77,12 +77,15 @@ class Poller:
         self._storage.sources.release(self._holder, but=[watched.source.id for watched in under_way])
         self._storage.groups.release_of(self._holder, but=[watched.slot.id for watched in under_way if watched.slot])
 
-    def begin(self, claim: Claim) -> tuple[list[WatchedSource], list[Postponed]]:
+    def begin(self, claim: Claim, *, by_hand: bool = False) -> tuple[list[WatchedSource], list[Postponed]]:
         """The sources of a claim that are ours to poll now, and those that their groups' limits make wait."""
         if not claim.source_ids:
             return [], []
         lease_s, holder = self._settings.lease_s, self._holder
-        begun = self._storage.sources.begin(claim, lease_s=lease_s, holder=holder)
+        begun = [
+            replace(watched, by_hand=by_hand)
+            for watched in self._storage.sources.begin(claim, lease_s=lease_s, holder=holder)
+        ]
         limited = [watched for watched in begun if is_limited(as_asked(watched), self._group_limits)]
         wanted = demands(map(as_asked, limited), self._group_limits)
         admissions = self._storage.groups.admit(wanted, lease_s=lease_s, holder=holder)
@@ -126,7 +129,7 @@ class Poller:
         with closing(self.crew()) as crew:  # its end: how they fared is kept
             lease_s = self._settings.lease_s
             claim = self._storage.sources.claim_now(source_ids, lease_s=lease_s, holder=self._holder)
-            admitted, postponed = self.begin(claim)
+            admitted, postponed = self.begin(claim, by_hand=True)
             polls = [crew.take(watched) for watched in admitted]
         finished = [poll.result() for poll in polls]
         unfinished = [one for one in finished if one.outcome.goes_on_in_s is not None]
@@ -211,6 +214,9 @@ def _kind(error: FetchError, watched: WatchedSource) -> Failure:
 def _report(watched: WatchedSource, outcome: Outcome, look: NextLook) -> None:
     """One line when something happened: news, and each change between well and failing, not each repetition."""
     name, failed_before = watched.source.name, watched.looks.failures > 0
+    if outcome.error and watched.by_hand:
+        log.warning("%s: %s", name, outcome.error)  # the next look is not made later by it
+        return
     log.debug("%s: next look after %.0f s: %s", name, look.interval_s, look.why)
     if outcome.error and not failed_before:
         log.warning("%s: %s; next try in %.0f s", name, outcome.error, look.interval_s)

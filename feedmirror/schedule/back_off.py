@@ -52,6 +52,8 @@ CURVES = {
     Failure.THROTTLED: Curve("asked to slow down", 5 * MINUTE_S),
     # meant to stay so (RFC 9110, 15.5.11); it rests, and is heard if it comes back
     Failure.GONE: Curve("gone (410): resting, looked at once a day", DAY_S, factor=1),
+    # no request is made, and a worker that is started with the variable goes on at once
+    Failure.NOT_SET_UP: Curve("not set up: nothing is asked for", 30, factor=1),
     # the next release mends it; an update is noticed within hours
     Failure.BUG: Curve("a bug in Feedmirror", MINUTE_S, cap_s=6 * HOUR_S),
 }

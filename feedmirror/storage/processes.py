@@ -18,6 +18,7 @@ from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.database import Database
+from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from feedmirror.models import Polling
@@ -54,7 +55,9 @@ class Processes:
         self._database = database
         self._sources = database["sources"]
         # a heartbeat that is lost comes again after a second, so none waits for the disk
-        self._processes = database.get_collection("processes", write_concern=WriteConcern(w=1))
+        self._processes = database.get_collection(
+            "processes", read_concern=ReadConcern("local"), write_concern=WriteConcern(w=1)
+        )
 
     def create_indexes(self) -> None:
         """One by which MongoDB forgets those that nobody removed."""

@@ -120,6 +120,19 @@ class Retention:
         except DuplicateKeyError:  # somebody else did this step as well, and was first
             return
 
+    # -- all of a source
+
+    def count(self, source_id: str) -> int:
+        """In how many places its items are: those that it showed first, and those that it showed as well."""
+        first = self._items.count_documents({"first_source": source_id})
+        return first + self._sightings.count_documents({"source": source_id})
+
+    def remove_all(self, source_id: str) -> Iterator[int]:
+        """Remove everything from the list of a source, a step at a time: how much went with each."""
+        while arrivals := self._oldest(source_id, ITEMS_A_STEP):
+            self._remove(source_id, arrivals)
+            yield len(arrivals)
+
     # -- what goes
 
     def _remove_from(self, keep: _Keep, now: datetime, *, most: int) -> int:

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateMany, UpdateOne
@@ -70,17 +71,21 @@ class Sources:
 
     # -- what is watched
 
-    def synchronise(self, sources: Iterable[Source], mistakes: Iterable[str]) -> bool:
+    def synchronise(
+        self, sources: Iterable[Source], mistakes: Iterable[str], *, kept: Mapping[str, str] = MappingProxyType({})
+    ) -> bool:
         """Make the collection say what the sources file says; sources that it no longer names rest.
 
         A source that is new, or has another address, is due at once; so is one with another interval, because the old
-        one may have been a day, and one that may lead to private addresses now. Known ones keep how they fared. Says
-        whether anything changed.
+        one may have been a day, and one that may lead to private addresses now. Known ones keep how they fared. `kept`:
+        by id, sources that stay as they are, and the mistake that is the reason. Says whether anything changed.
         """
         described = [_description(source, order=order) for order, source in enumerate(sources)]
         operations: list[UpdateOne | UpdateMany] = [_replacement(document) for document in described]
-        ids = [document["_id"] for document in described]
-        operations.append(UpdateMany({"_id": {"$nin": ids}, "active": True}, {"$set": {"active": False}}))
+        operations += [_keeping(source_id, mistake) for source_id, mistake in kept.items()]
+        named = [*(document["_id"] for document in described), *kept]
+        resting = {"$set": {"active": False, "mistake": None}}
+        operations.append(UpdateMany({"_id": {"$nin": named}, "active": True}, resting))
         written = self._sources.bulk_write(operations, ordered=False)
         noted = self._notes.update_one({"_id": _FILE}, {"$set": {"mistakes": list(mistakes)}}, upsert=True)
         return bool(written.upserted_count or written.modified_count or noted.modified_count or noted.upserted_id)
@@ -90,6 +95,10 @@ class Sources:
         document = _description(source, order=0)
         self._sources.bulk_write([_replacement({**document, "active": False})])
 
+    def forget(self, source_id: str) -> bool:
+        """Forget a source that rests; False if it is polled again, or unknown."""
+        return bool(self._sources.delete_one({"_id": source_id, "active": False}).deleted_count)
+
     def all(self) -> list[WatchedSource]:
         """Every source, those that are polled first, in the order of the file."""
         found = self._sources.find({}).sort([("active", DESCENDING), ("order", ASCENDING), ("_id", ASCENDING)])
@@ -98,7 +107,20 @@ class Sources:
     def mistakes(self) -> list[str]:
         """What is wrong in the sources file, one line each."""
         note = self._notes.find_one({"_id": _FILE})
-        return list(note["mistakes"]) if note else []
+        return list(note.get("mistakes", ())) if note else []
+
+    def note_mistakes(self, mistakes: Iterable[str]) -> None:
+        """Keep what is wrong with a sources file that cannot be read; all sources go on."""
+        self._notes.update_one({"_id": _FILE}, {"$set": {"mistakes": list(mistakes)}}, upsert=True)
+
+    def file_path(self) -> str | None:
+        """Where the sources file stands that the sources are from; None before the first one was read."""
+        note = self._notes.find_one({"_id": _FILE})
+        return note.get("path") if note else None
+
+    def note_file_path(self, path: str) -> None:
+        """Keep where the sources file stands."""
+        self._notes.update_one({"_id": _FILE}, {"$set": {"path": path}}, upsert=True)
 
     # -- who polls what
 
@@ -116,13 +138,13 @@ class Sources:
             return Claim("")
         # Two looks may have found the same sources: the update takes only those that are still due.
         still_due = {"active": True, "due_at": {"$lte": now}, "_id": {"$in": ids}}
-        return self._claim(still_due, lease_s, holder, was_due_at="$due_at")
+        return self._claim(still_due, lease_s, holder)
 
     def claim_now(self, source_ids: Iterable[str], *, lease_s: float, holder: str = "") -> Claim:
         """Claim these sources whether due or not, except those that are being polled."""
         ids = list(source_ids)
         free = [{"lease": None}, {"due_at": {"$lte": self._clock.now()}}]
-        return self._claim({"_id": {"$in": ids}, "$or": free}, lease_s, holder, was_due_at="$$NOW")
+        return self._claim({"_id": {"$in": ids}, "$or": free}, lease_s, holder)
 
     def begin(self, claim: Claim, *, lease_s: float, holder: str = "") -> list[WatchedSource]:
         """Start to poll claimed sources, under a lease of their own; those whose claim was used are left out."""
@@ -161,9 +183,9 @@ class Sources:
         due = {"active": True, "unpolled": unpolled, "due_at": {"$lte": now}}
         return [found["_id"] for found in self._sources.find(due, {"_id": 1}).sort("due_at", ASCENDING).limit(limit)]
 
-    def _claim(self, wanted: _Document, lease_s: float, holder: str, *, was_due_at: str) -> Claim:
+    def _claim(self, wanted: _Document, lease_s: float, holder: str) -> Claim:
         lease = leases.token(holder)
-        self._sources.update_many(wanted, [{"$set": {**_leased(lease, lease_s), "was_due_at": was_due_at}}])
+        self._sources.update_many(wanted, [{"$set": {**_leased(lease, lease_s), "was_due_at": "$due_at"}}])
         claimed = self._sources.find({"lease": lease}, {"_id": 1})
         return Claim(lease, tuple(found["_id"] for found in claimed))
 
@@ -174,7 +196,9 @@ class Sources:
         moved as well: its source is looked at once too soon.
         """
         by_ms = by // timedelta(milliseconds=1)
-        sooner = {name: {"$subtract": [f"${name}", by_ms]} for name in ("due_at", "overdue_at")}
+        # what a poll by hand that fails goes back to is as late as it was
+        moments = ("due_at", "was_due_at", "overdue_at")
+        sooner = {moment: {"$subtract": [f"${moment}", by_ms]} for moment in moments}
         # a source that rests may be held by a pass by hand; naming all of these lets the index find them
         later = {"active": {"$in": [True, False]}, "unpolled": {"$in": [True, None]}, "due_at": {"$gt": now}}
         self._sources.update_many(later, [{"$set": sooner}], session=session)
@@ -185,13 +209,20 @@ def _mine(watched: WatchedSource) -> _Document:
     return {"_id": watched.source.id, "lease": watched.lease}
 
 
+# A poll by hand that fails, or has to wait, leaves the source as it was: its error goes to the command or job.
+_AS_BEFORE: _Document = {"due_at": "$was_due_at", "lease": None}
+
+
 def _postponing(postponed: Postponed) -> UpdateOne:
     change = {"due_at": _from_now(postponed.by_s), "lease": None, "looks.why": {"$literal": postponed.why}}
-    interval_s = postponed.watched.interval_s or 0
-    return UpdateOne(_mine(postponed.watched), [{"$set": change}, {"$set": {"overdue_at": _overdue_at(interval_s)}}])
+    if postponed.watched.by_hand:
+        change = _AS_BEFORE
+    return _changed(postponed.watched, change, interval_s=postponed.watched.interval_s or 0)
 
 
 def _ending(poll: Finished) -> UpdateOne:
+    if poll.watched.by_hand and not poll.outcome.ok:
+        return _changed(poll.watched, _AS_BEFORE, interval_s=poll.watched.interval_s or 0)
     # the clock may have been set back since the poll began
     began_at: _Document = {"$min": ["$looks.last_at", "$$NOW"]}
     since = _due_or_began(began_at) if poll.from_due else began_at
@@ -205,7 +236,12 @@ def _ending(poll: Finished) -> UpdateOne:
         "unpolled": "$$REMOVE",
         **(_went_well(poll) if poll.outcome.ok else _went_wrong(poll.outcome)),
     }
-    return UpdateOne(_mine(poll.watched), [{"$set": change}, {"$set": {"overdue_at": _overdue_at(poll.interval_s)}}])
+    return _changed(poll.watched, change, interval_s=poll.interval_s)
+
+
+def _changed(watched: WatchedSource, change: _Document, *, interval_s: float) -> UpdateOne:
+    """A change of what is ours that says when it is due, and so when it is overdue."""
+    return UpdateOne(_mine(watched), [{"$set": change}, {"$set": {"overdue_at": _overdue_at(interval_s)}}])
 
 
 def _due_or_began(began_at: _Document) -> _Document:
@@ -310,8 +346,14 @@ def _replacement(document: _Document) -> UpdateOne:
         "source": {"$literal": described},
         "order": document["order"],
         "active": document.get("active", True),
+        "mistake": None,
     }
     return UpdateOne({"_id": document["_id"]}, [{"$set": change}], upsert=True)
+
+
+def _keeping(source_id: str, mistake: str) -> UpdateOne:
+    """Mark a source that is polled as it was; one that rests goes on resting."""
+    return UpdateOne({"_id": source_id, "active": True}, {"$set": {"mistake": mistake}})
 
 
 def watched_of(document: Mapping[str, Any], now: datetime | None = None) -> WatchedSource:
@@ -325,6 +367,7 @@ def watched_of(document: Mapping[str, Any], now: datetime | None = None) -> Watc
         lease=document["lease"],
         active=document["active"],
         overdue_since=None if now is None else _overdue_since(document, now),
+        mistake=document.get("mistake"),
     )
 
 

@@ -121,6 +121,21 @@ class Tables:
         if not self._runs.update_one(where, {"$set": change}, session=session).matched_count:
             raise Superseded(f"another worker has gone on with {run.source_id}")
 
+    # -- a table as a whole
+
+    def count(self, source_id: str) -> int:
+        """How many rows are kept of it, those included that are gone."""
+        return self._rows.count_documents({"source": source_id})
+
+    def forget(self, source_id: str) -> Iterator[int]:
+        """Forget a table, some rows at a time: how many went each time. From the first on there is no table."""
+        self._runs.delete_one({"_id": source_id})
+        self._seen.delete_many({"source": source_id})
+        while ids := [row["_id"] for row in self._rows.find({"source": source_id}, {"_id": 1}).limit(_PORTION)]:
+            self._history.forget(ids)
+            self._rows.delete_many({"_id": {"$in": ids}})
+            yield len(ids)
+
     # -- rows
 
     def store(

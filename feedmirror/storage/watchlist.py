@@ -96,11 +96,10 @@ class Watchlist:
         )
 
     def named(self, name: str) -> WatchedSource | None:
-        """The source of this id, or else of this name; None if there is none."""
-        for wanted in ({"_id": name}, {"source.name": name}):
-            if document := self._sources.find_one(wanted):
-                return watched_of(document)
-        return None
+        """The source of this id or name: rather one that is polled, and rather by its id. None if there is none."""
+        found = self._sources.find({"$or": [{"_id": name}, {"source.name": name}]})
+        best = max(found, key=lambda one: (one["active"], one["_id"] == name), default=None)
+        return watched_of(best) if best else None
 
     def names(self, source_ids: Iterable[str]) -> dict[str, str]:
         """What these sources are called, by id; one that there is not is left out."""

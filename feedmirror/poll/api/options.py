@@ -101,7 +101,10 @@ class ApiOptions:
         return int(per_page) if per_page.isdecimal() and int(per_page) > 0 else None
 
     def request_headers(self) -> dict[str, str]:
-        """The headers with what the environment gives them. Raises FetchError where that is not set any more."""
+        """The headers with what the environment gives them. Raises FetchError where that is not set.
+
+        It is no mistake of the sources file: other processes that read it may have another environment.
+        """
         return {name: _VARIABLE.sub(_from_environment, value) for name, value in self.headers.items()}
 
 
@@ -128,8 +131,16 @@ def _column(given: str | Mapping[str, str], history: str | None) -> Column:
 def _from_environment(match: re.Match[str]) -> str:
     value = environ.get(match[1])
     if value is None:
-        raise FetchError(Failure.CLIENT_ERROR, f"the environment variable {match[1]} is not set")
+        raise FetchError(Failure.NOT_SET_UP, f"the environment variable {match[1]} is not set")
+    if not _is_printable(value):
+        what = "has signs in it that no header may have"
+        raise FetchError(Failure.NOT_SET_UP, f"the environment variable {match[1]} {what}")
     return value
+
+
+def _is_printable(text: str) -> bool:
+    """Whether a text may be in a header: a line break would begin another one, of a stranger's choice."""
+    return all(" " <= sign <= "~" for sign in text)
 
 
 # -- what is wrong with them
@@ -156,14 +167,8 @@ def _headers(value: object) -> str | None:
     for name, text in value.items():
         if not _TOKEN.fullmatch(name) or name.lower() in _NOT_OURS:
             return f"must not set {name!r}"
-        # what goes over the wire: a line break would begin a header of somebody else's choice
-        if not all(" " <= sign <= "~" for sign in text):
+        if not _is_printable(text):
             return f"must have printable ASCII in {name!r}"
-        for variable in _VARIABLE.findall(text):
-            if variable not in environ:
-                return f"need {variable}, which is not set in the worker's environment"
-            if not all(" " <= sign <= "~" for sign in environ[variable]):
-                return f"need {variable}, which has signs in it that no header may have"
     return None
 
 

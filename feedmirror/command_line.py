@@ -1,0 +1,38 @@
+"""How a command ends: what it says when it fails, and its exit status.
+
+0    done
+1    the work failed
+2    what was asked, or how this is configured, has to change
+130  interrupted
+"""
+
+import os
+import sys
+from collections.abc import Callable
+
+from pymongo.errors import PyMongoError
+
+from feedmirror.errors import ConfigError, FeedmirrorError
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+def tell(error: FeedmirrorError | PyMongoError) -> int:
+    """Say in one line why a command ends; its exit status."""
+    sys.stderr.write(f"feedmirror: {' '.join(str(error).split())}\n")
+    return USAGE if isinstance(error, ConfigError) else FAILED
+
+
+def ended(command: Callable[[], int]) -> int:
+    """The exit status of a command; a reader that went away (`| head`) or Ctrl-C ends it without a traceback."""
+    try:
+        status = command()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # what is left in the buffer would fail once more when the interpreter ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        sys.stderr.write("feedmirror: interrupted\n")
+        return INTERRUPTED
+    return status
