@@ -1,12 +1,17 @@
 """That nothing is polled is said by every door of the site, by answers that were remembered too."""
 
+import json
 import logging
 import re
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from feedmirror.models import Source
+from feedmirror.models import Entry, Source
 from feedmirror.storage import Storage
 from feedmirror.storage.processes import Role
 from feedmirror.web.direct import polls_at_hand
@@ -15,6 +20,7 @@ from feedmirror.web.update import Updates
 from feedmirror.web.watch import Watch
 from feedmirror.web.window import Window
 from tests.fake_storage import FakeStorage, a_source, an_item
+from tests.fronts import BEHIND, Front
 from tests.serving import client_of
 from tests.table_writer import Table
 from tests.waiting import wait_until
@@ -23,6 +29,8 @@ from tests.wsgi_client import Client, Reply
 HEADER = "feedmirror-polling"
 ALARM = "Nothing has been polled for 2 min: no worker is running"
 STALLED = f'stalled;words="{ALARM}"'
+ALARM_FROM_THE_START = "Nothing has been polled yet: no worker is running"
+STALLED_FROM_THE_START = f'stalled;words="{ALARM_FROM_THE_START}"'
 
 
 @pytest.fixture
@@ -183,3 +191,40 @@ def test_sources_that_wait_and_no_worker_are_an_alarm(storage: Storage) -> None:
         wait_until(lambda: watch.told.header == "live", "the alarm to be over")
     finally:
         watch.stop()
+
+
+# -- through the real servers
+
+
+def asked(address: str, path: str, **headers: str) -> tuple[int, str, str]:
+    """The status, what it says of polling, and the ETag."""
+    request = urllib.request.Request(address + path, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return reply.status, reply.headers["Feedmirror-Polling"], reply.headers["ETag"]
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.headers["Feedmirror-Polling"], refused.headers["ETag"]
+
+
+@pytest.mark.parametrize("kind", BEHIND)
+def test_no_worker_is_told_by_each_server(kind: str, storage: Storage, database_uri: str, tmp_path: Path) -> None:
+    storage.items.store("so", {"0" * 56: Entry(title="One")}, now=datetime.now(UTC))
+    path = f"/update?timestamp={storage.clock.head_us() / 1_000_000:.6f}&changes=1"
+    with Front(kind, database_uri, tmp_path).wait_until_usable() as front:
+        wait_until(lambda: asked(front.address, path)[1] == "live", "it to be live")
+        storage.sources.synchronise([Source(id="so", name="Stack Overflow", url="https://so.example.com/feeds")], [])
+        wait_until(lambda: asked(front.address, path)[1].startswith("stalled;"), "the alarm")
+        # both processes behind nginx, and each of those of granian, have their own
+        wait_until(
+            lambda: {asked(front.address, path)[1] for _ in range(20)} == {STALLED_FROM_THE_START}, "all of them"
+        )
+        _, _, etag = asked(front.address, path)
+        assert asked(front.address, path, **{"If-None-Match": etag})[:2] == (304, STALLED_FROM_THE_START)
+        for site in front.sites:
+            with urllib.request.urlopen(f"http://127.0.0.1:{site.port}/readyz", timeout=10) as reply:
+                checks = json.load(reply)["checks"]
+            assert checks["worker"]["reason"] == ALARM_FROM_THE_START
+            assert {name for name, check in checks.items() if not check["ok"]} - {"disk"} == {"worker"}
+        storage.processes.register("one", Role.WORKER, host="here", pid=1)
+        storage.sources.begin(storage.sources.claim_due(limit=1, lease_s=30), lease_s=30, holder="one")
+        wait_until(lambda: {asked(front.address, path)[1] for _ in range(20)} == {"live"}, "all of them to be live")

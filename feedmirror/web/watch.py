@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 _EVERY_S = 1.0
 # A look takes two seconds at most, after which the database is away; one that takes longer hangs.
 _LATEST_S = 5.0
-_NOT_ASKED = "The database has not answered yet."
 
 
 class Watch:
@@ -38,17 +37,21 @@ class Watch:
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
-        self._looked_at = time.monotonic()
-        self._away: str | None = _NOT_ASKED
+        self._looked_at: float | None = None
         self._is_logged = False
         self.told: Told = UNKNOWN
         self.polling: Polling | None = None
+        self.failure: Exception | None = None  # of the last look
 
     @property
     def away(self) -> str | None:
         """Why the database cannot be asked, in words for anybody; None where it answers."""
+        if self._looked_at is None:
+            return "The database has not answered yet."
         passed_s = time.monotonic() - self._looked_at
-        return self._away if passed_s < _LATEST_S else f"The database has not answered for {passed_s:.0f} s."
+        if passed_s >= _LATEST_S:
+            return f"The database has not answered for {passed_s:.0f} s."
+        return None if self.failure is None else unavailable.words(self.failure)
 
     def start(self) -> None:
         """Begin to watch; once, however often it is called."""
@@ -59,12 +62,12 @@ class Watch:
                 self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, and wait for that."""
+        """End the thread; a look that waits for MongoDB meanwhile ends with the process."""
         with self._lock:
             thread, self._thread = self._thread, None
             self._ending.set()
         if thread is not None:
-            thread.join()
+            thread.join(_EVERY_S)
 
     def _watch(self) -> None:
         ending = self._ending
@@ -75,11 +78,11 @@ class Watch:
     def look(self) -> None:
         """Ask once."""
         try:
-            polling, away = self._open_storage().processes.standing(), None
+            self.polling, self.failure = self._open_storage().processes.standing(), None
         except unavailable.FAILURES as error:
-            polling, away = None, unavailable.words(error)  # the follower of the stream logs it
-        self._looked_at, self._away, self.polling = time.monotonic(), away, polling
-        told = self._patience.told(polling)
+            self.polling, self.failure = None, error  # the follower of the stream logs it
+        self._looked_at = time.monotonic()
+        told = self._patience.told(self.polling)
         if told != self.told:
             self.told = told
         self._log(told)
