@@ -1,4 +1,4 @@
-"""The broker: where it is, how somebody who is no worker sends a message, and whether it is there.
+"""The broker: where it is, how a process that is no worker sends a message, and whether it is there.
 
 A message only wakes a worker up. A job that none comes for is found by the next look for what is due, so nobody waits
 for the broker, and a message that cannot be sent is let go.
@@ -91,7 +91,7 @@ class Probe:
         self._trouble: str | None = None
 
     def trouble(self) -> str | None:
-        """Why no message can be sent, in words for anybody; None where it can."""
+        """Why no message can be sent, in words for every reader; None where it can."""
         with self._lock:
             if self._probed_at is None or time.monotonic() - self._probed_at >= _PROBED_EVERY_S:
                 self._trouble = self._probe()

@@ -212,4 +212,4 @@ def test_a_worker_that_is_killed_is_told_of_and_one_that_comes(
         start([*WORKER, "-B"], env)
         be(page, "live", "Live")
         expect(page.locator("#stalled")).to_be_hidden()
-        site.wait_for("What is due is polled again")
+        site.wait_for("Due sources are polled again")

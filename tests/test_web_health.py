@@ -53,7 +53,7 @@ def failed(reply: Reply) -> dict[str, str]:
     return found
 
 
-def test_alive_is_whoever_answers(client: Client, fake: FakeStorage) -> None:
+def test_a_process_that_answers_is_alive(client: Client, fake: FakeStorage) -> None:
     fake.go_away()
     reply = client.get("/healthz")
     assert (reply.status, reply.json()) == (200, {"alive": True})

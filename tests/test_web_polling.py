@@ -172,7 +172,7 @@ def test_the_log_says_when_a_stall_begins_and_when_it_ends(
         fake.processes.go_on()
         watch.look()
         watch.look()
-    assert [record.getMessage() for record in caplog.records] == [ALARM, "What is due is polled again"]
+    assert [record.getMessage() for record in caplog.records] == [ALARM, "Due sources are polled again"]
 
 
 # -- with a thread, and the real storage

@@ -23,7 +23,7 @@
     └── assets     scripts, styles and the icon, as they were when the process began
     follower       a thread that keeps a window at the end of the stream
     └── window     the newest part of the stream, in memory
-    watch          a thread that asks whether what is due is polled
+    watch          a thread that asks whether due sources are polled
     └── polling    when that is an alarm, and its words
     query          what a request asks for, checked
     answer         what goes back: status, headers, body

@@ -4,7 +4,7 @@
     schema     is one that this program knows         needed
     window     polls are answered from memory         needed
     broker     takes messages
-    worker     what is due is polled
+    worker     due sources are polled
     disk       has room for what comes
 
 503 means that another process should be asked instead of this one. So only what keeps this process from answering is

@@ -30,7 +30,7 @@ _STEP_S = 10
 
 
 class PollingState(StrEnum):
-    """Whether what is due is polled."""
+    """Whether due sources are polled."""
 
     LIVE = "live"
     STALLED = "stalled"

@@ -63,7 +63,7 @@ def unless_known(answer: Answer, known: str) -> Answer:
 def cursor_headers(
     told: polling.Told, *, head_us: int, cursor_us: int, gap_us: int | None, further: str | None
 ) -> dict[str, str]:
-    """How far the answer is complete, whether what is due is polled, and the address where it goes on."""
+    """How far the answer is complete, whether due sources are polled, and the address where it goes on."""
     headers = {
         "Feedmirror-Head": stamps.seconds(head_us),
         "Feedmirror-Cursor": stamps.seconds(cursor_us),

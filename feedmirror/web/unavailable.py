@@ -20,7 +20,7 @@ def is_away(error: Exception) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """Log the failure, and say it in one line that may be shown to anybody."""
+    """Log the failure, and say it in one line that every reader may see."""
     if isinstance(error, StorageError):
         _logger.warning("Storage is of no use: %s", error)
     else:
@@ -29,5 +29,5 @@ def reason(error: Exception) -> str:
 
 
 def words(error: Exception) -> str:
-    """The failure in one line that may be shown to anybody."""
+    """The failure in one line that every reader may see."""
     return str(error) if isinstance(error, StorageError) else "The database is away; try again in a few seconds."

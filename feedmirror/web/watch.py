@@ -1,4 +1,4 @@
-"""Watches over polling: a thread that asks the database each second whether what is due is polled.
+"""Watches over polling: a thread that asks the database each second whether due sources are polled.
 
     storage ──> Watch ──> told: what answers, pages and the log say (see polling)
 
@@ -45,7 +45,7 @@ class Watch:
 
     @property
     def away(self) -> str | None:
-        """Why the database cannot be asked, in words for anybody; None where it answers."""
+        """Why the database cannot be asked, in words for every reader; None where it answers."""
         if self._looked_at is None:
             return "The database has not answered yet."
         passed_s = time.monotonic() - self._looked_at
@@ -92,6 +92,6 @@ class Watch:
         if told.alarm is not None and not self._is_logged:
             log.warning("%s", told.alarm)
         elif told.state is PollingState.LIVE and self._is_logged:
-            log.warning("What is due is polled again")
+            log.warning("Due sources are polled again")
         if told.state is not PollingState.UNKNOWN:
             self._is_logged = told.alarm is not None

@@ -22,7 +22,7 @@ def answer(follower: "Follower | None", watch: Watch) -> Answer:
     items     in the window, which take about so many `bytes`
     head      the stamp, as text, up to which it is complete; what is at `floor` or below is the database's
     polling   whether there is anything for the window to follow:
-              state     live: what is due is polled; stalled: it is not, for a while now; unknown: the database is away
+              state     live: due sources are polled; stalled: it is not, for a while now; unknown: the database is away
               alarm     stalled in a sentence; null unless stalled
               last_at   when the last poll of any source began
               workers   how many processes poll; `overdue`: how many sources are. Both null where it is unknown

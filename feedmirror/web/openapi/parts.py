@@ -93,7 +93,7 @@ CURSOR = {
     "Feedmirror-Cursor": header_of("The answer is complete up to here; ask on with it as `timestamp`."),
     "Feedmirror-Gap": header_of("Of what came after `timestamp`, some up to here is no longer kept."),
     POLLING: header_of(
-        "`live`: what is due is polled. `stalled`: nothing is, and `words` says for how long and why. `unknown`.",
+        "`live`: due sources are polled. `stalled`: nothing is, and `words` says for how long and why. `unknown`.",
         {"type": "string", "pattern": '^(live|unknown|stalled;words="[ -!#-~]+")$'},
     ),
     "ETag": header_of("Of this very answer."),
