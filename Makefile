@@ -7,34 +7,49 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 # The first Python that is new enough; name another with make PYTHON=...
-PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+ifndef PYTHON
+PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && exit; done; echo python3)
-
-HAS_PYTHON = { command -v $(PYTHON) >/dev/null || { echo "feedmirror: no $(PYTHON): apt-get install python3 python3-venv" >&2; exit 1; }; }
+endif
 
 VENV := .venv
+
+# A Python of another user's may be there and out of reach, by its name or behind a virtual environment.
+define HAS_PYTHON
+$(PYTHON) -c '' 2>/dev/null || { echo "feedmirror: no $(PYTHON) that this user can run: apt-get install python3" \
+	"python3-venv, or name another: make PYTHON=/path/to/python3" >&2; exit 2; }
+test ! -e $(VENV) -o -O $(VENV) || $(VENV)/bin/python -c '' 2>/dev/null || { \
+	echo "feedmirror: the Python of $(VENV) ($$(readlink -m $(VENV)/bin/python)) cannot be run by this user:" \
+	"run this as the user who made $(VENV), or in a copy of this directory without it" >&2; exit 2; }
+endef
+
+# One of this user's own whose Python is gone is made anew.
+ifeq ($(shell test -O $(VENV) && ! $(VENV)/bin/python -c '' 2>/dev/null && echo broken),broken)
+$(shell rm -f $(VENV)/.run $(VENV)/.test $(VENV)/.flower)
+endif
+
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
+SYSTEM := exec $(VENV)/bin/python -m feedmirror.system --end-with-parent
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 .PHONY: run demo serve db flower test screenshot conformance bench bench-scale bench-stored format lock clean
 
 run: preflight-serve $(VENV)/.run
-	@python -m feedmirror.mongod honcho start --port "$${PORT:-8080}"
+	@$(SYSTEM) run
 
 demo: preflight-serve $(VENV)/.run
 	@FEEDMIRROR_DATA="$${FEEDMIRROR_DATA:-data/demo}" FEEDMIRROR_SOURCES="$${FEEDMIRROR_DATA:-data/demo}/sources.toml" \
-	python -m feedmirror.mongod honcho --procfile Procfile.demo start --port "$${PORT:-8080}"
+	$(SYSTEM) demo
 
 serve: preflight-serve $(VENV)/.run
-	@python -m feedmirror.mongod python -m feedmirror.web.processes
+	@$(SYSTEM) serve
 
 db: preflight $(VENV)/.run
-	@python -m feedmirror.mongod
+	@$(SYSTEM) db
 
-# On loopback alone, since nobody is asked who they are.
 flower: preflight $(VENV)/.flower
-	@python -m feedmirror.mongod celery -A stack_scrap flower --address=127.0.0.1 --port="$${FLOWER_PORT:-5555}"
+	@$(SYSTEM) flower
 
 test: preflight $(VENV)/.test
 	@tests/install-programs
@@ -74,14 +89,17 @@ format: $(VENV)/.test
 
 .PHONY: preflight preflight-serve
 preflight:
-	@$(HAS_PYTHON) && $(PYTHON) feedmirror/preflight.py
+	@$(HAS_PYTHON)
+	@$(PYTHON) feedmirror/preflight.py
 preflight-serve:
-	@$(HAS_PYTHON) && $(PYTHON) feedmirror/preflight.py serve
+	@$(HAS_PYTHON)
+	@$(PYTHON) feedmirror/preflight.py serve
 
-# The stamps are as new as what they were made from, so a second `make run` installs nothing.
+# The stamps are as new as what they were made from, so a second `make run` installs nothing. An environment without a
+# whole pip in it was interrupted while it was made.
 $(VENV)/.run: requirements/run.txt
 	@echo "Installing what Feedmirror needs into $(VENV) (once, about a minute)"
-	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --help >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@$(INSTALL) -r $<
 	@touch $@
 

@@ -3,11 +3,13 @@
 Started by name, never imported: the standard library has a `site` of its own.
 """
 
+import signal
 import sys
 
 
-def main() -> None:
-    """Serve the page and the stream until told to end."""
+def main() -> int:
+    """Serve the page and the stream until told to end; gives the exit status."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the server takes it over, Ctrl-C would show a traceback
     from feedmirror.config import Settings
     from feedmirror.errors import ConfigError
     from feedmirror.web.assembled import assemble
@@ -17,8 +19,10 @@ def main() -> None:
         settings = Settings.from_environ()
         serve(assemble(settings), settings.host, settings.port)
     except ConfigError as error:
-        sys.exit("\n".join(f"feedmirror: {mistake}" for mistake in error.mistakes))
+        sys.stderr.writelines(f"feedmirror: {mistake}\n" for mistake in error.mistakes)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -30,6 +30,7 @@ from feedmirror.models import Finished, Item
 from feedmirror.parent import end_with_parent
 from feedmirror.polling_process import PollingProcess
 from feedmirror.storage import Storage
+from feedmirror.worker_log import say_outages_once
 from feedmirror.worker_steps import END_SOON, EndSoon, ScheduleKeeper
 
 # How long a worker waits for MongoDB within one operation: long enough for a restart to pass unnoticed.
@@ -83,8 +84,9 @@ def do_job(job_id: str) -> None:
 
 
 @after_setup_logger.connect
-def _say_only_what_happened(**_: object) -> None:
+def _say_only_what_happened(logger: logging.Logger, **_: object) -> None:
     """A look for what is due is no event: Celery would print four lines for it every second."""
+    say_outages_once(logger)
     for name in ("celery.app.trace", "celery.beat", "celery.worker.strategy"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

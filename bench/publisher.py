@@ -6,6 +6,7 @@
     /moving/N      the same entries, in bytes that differ each time (a comment), and nothing to ask 304 with
     /new/N         as many entries as the others, none of which was there before
     /rare/N        a feed that has a new entry every hour, with an ETag
+    /busy/N        a feed that has a new entry every second, with an ETag
     /fails/KIND/N  one that fails: see FAILURES
 
     /asked         how many requests there were so far, as a number
@@ -82,6 +83,9 @@ class Publisher(asyncio.Protocol):
             # each feed at a time of its own
             turn = int(time.time() + int(number) * 7919 % RARE_S) // RARE_S
             return self._conditional(head, b'"%d"' % turn, lambda: rare(number, turn))
+        if kind == "busy":
+            second = int(time.time())
+            return self._conditional(head, b'"%d"' % second, lambda: busy(number, second))
         return self._conditional(head, b'"same"', lambda: feed(number))
 
     def _conditional(self, head: bytes, etag: bytes, body: Callable[[], bytes]) -> bytes:
@@ -119,6 +123,13 @@ def rare(number: bytes, turn: int) -> bytes:
     entries[-1] = last
     listed = [entry.replace(b"@", b"%s-%d-" % (number, turn - place)) for place, entry in enumerate(entries)]
     return head + b"".join(b"<entry>" + entry for entry in listed) + b"</feed>" + tail
+
+
+def busy(number: bytes, second: int) -> bytes:
+    """What came in the seconds before this one, one entry each; all look alike."""
+    head, first, *_ = _TEMPLATE.split(b"<entry>")
+    entries = (first.replace(b"@", b"%s-%d-" % (number, second - place)) for place in range(ENTRIES))
+    return head + b"".join(b"<entry>" + entry for entry in entries) + b"</feed>"
 
 
 # -- those that fail

@@ -1,6 +1,7 @@
 """The mirror from the command line: `python -m feedmirror COMMAND ...`."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable, Sequence
 
@@ -26,4 +27,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    logging.raiseExceptions = False  # a line that no program reads any more (`| head`) is no error
     sys.exit(main())

@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from feedmirror.config import Settings
+from feedmirror.outages import Outage, say
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Waker:
         self._waiting: queue.Queue[str] = queue.Queue(_MOST_WAITING)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._outage = Outage("the broker")
 
     def wake(self, job_id: str) -> None:
         """Have somebody do this job soon; returns at once, and never fails."""
@@ -75,7 +77,9 @@ class Waker:
                 app = app or Celery(set_as_current=False, changes=_impatient(broker_settings(self._settings)))
                 app.send_task(_TASK, (job_id,), expires=self._settings.lease_s, **_ONCE_MORE, ignore_result=True)
             except Exception as error:  # noqa: BLE001 (whatever a broker's library raises)
-                log.warning("the broker is away, a job waits for the next look: %s", type(error).__name__)
+                say(log, self._outage.begins(f"jobs wait for the next look ({type(error).__name__})"))
+            else:
+                say(log, self._outage.ends())
 
 
 class Probe:

@@ -10,8 +10,9 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from feedmirror import checks, mongod
+from feedmirror import checks, data_lock, mongod
 from feedmirror.config import Settings
+from feedmirror.data_dir import has_database
 from feedmirror.db import Connection
 from feedmirror.errors import ConfigError
 from feedmirror.heartbeat import beating
@@ -30,12 +31,29 @@ _WAIT_MAX_S = 60
 
 
 @contextmanager
-def open_storage(settings: Settings) -> Iterator[Storage]:
-    """The storage for the time of the block: of the MongoDB that is named or runs already, else of the bundled one."""
+def open_storage(settings: Settings, *, creates: bool = True) -> Iterator[Storage]:
+    """The storage for the time of the block: of the MongoDB that is named or runs already, else of the bundled one.
+
+    A bundled one that does not run is started for the time of the block; one that was never started is made only if
+    this `creates`, else it is a ConfigError: a command that reads would show an empty mirror instead of the one meant.
+    """
+    if not creates:
+        _check_that_there_is_one(settings)
     with nullcontext() if settings.mongodb_uri else mongod.running(settings):
         connection = Connection(settings.database_uri, timeout_s=_TIMEOUT_S)
         with closing(connection):
             yield Storage(connection.database()).prepare()
+
+
+def _check_that_there_is_one(settings: Settings) -> None:
+    directory = settings.data_dir
+    if not (settings.mongodb_uri or has_database(directory) or data_lock.holder(directory) is not None):
+        raise ConfigError(
+            [
+                f"no MongoDB is running, and {directory}/ has no database: set FEEDMIRROR_DATA to the directory that"
+                " has it, or MONGODB_URI, or start everything with `make run`"
+            ]
+        )
 
 
 def poll_now(storage: Storage, settings: Settings, sources: Sequence[Source]) -> list[Finished]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from feedmirror import data_lock
 from feedmirror.errors import ConfigError
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -88,11 +89,14 @@ class Settings:
         if self.mongodb_uri:
             return self.mongodb_uri
         try:
-            return self.bundled_uri_path.read_text("utf-8").strip()
-        except FileNotFoundError:
-            raise ConfigError(
-                ["no MongoDB: start the bundled one with `make db` (or everything with `make run`), or set MONGODB_URI"]
-            ) from None
+            # a copy of a data directory carries the address of the original's, and is in use by no process
+            if data_lock.holder(self.data_dir) is not None:
+                return self.bundled_uri_path.read_text("utf-8").strip()
+        except OSError:  # not usable yet, or another user's
+            pass
+        raise ConfigError(
+            ["no MongoDB: start the bundled one with `make db` (or everything with `make run`), or set MONGODB_URI"]
+        )
 
     @property
     def bundled_uri_path(self) -> Path:

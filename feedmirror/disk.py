@@ -5,9 +5,11 @@ own, about which nothing is known here.
 """
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from feedmirror.config import Settings
+from feedmirror.data_dir import has_database
 
 _MB = 1_000_000
 # A gigabyte lasts for days of ordinary feeds: time enough to make room.
@@ -16,6 +18,8 @@ _LITTLE_MB = 1000
 _EMPTY_MB = 310
 # What a MongoDB that has all of this needs to start again: a second journal file, and its checkpoints.
 _GOING_ON_MB = 150
+# Of what was left when it was said, so much less is said again.
+_NOTABLY = 0.5
 
 
 def shortage(settings: Settings) -> str | None:
@@ -31,11 +35,30 @@ def shortage(settings: Settings) -> str | None:
 def full(data_dir: Path) -> str | None:
     """Say so where MongoDB cannot run because of the room that is left; None if it can."""
     left = _left_mb(data_dir)
-    if (data_dir / "mongodb" / "WiredTiger").exists():
+    if has_database(data_dir):
         return f"the disk of {data_dir}/ is full ({left} MB left)" if left < _GOING_ON_MB else None
     if left < _EMPTY_MB:
         return f"the disk of {data_dir}/ is full ({left} MB left; an empty installation takes {_EMPTY_MB})"
     return None
+
+
+class Watch:
+    """Says once that there is little room, and again when much of it is gone."""
+
+    def __init__(self, settings: Settings):
+        self._settings = settings
+        self._said_mb: int | None = None
+
+    def news(self) -> str | None:
+        """What has to be said now, None if there is nothing new."""
+        told = shortage(self._settings)
+        left = _left_mb(self._settings.data_dir)
+        if told is None:
+            self._said_mb = None
+        elif self._said_mb is None or left < self._said_mb * _NOTABLY:
+            self._said_mb = left
+            return told
+        return None
 
 
 def _is_bundled(settings: Settings) -> bool:
@@ -48,6 +71,8 @@ def _is_bundled(settings: Settings) -> bool:
 
 
 def _left_mb(path: Path) -> int:
-    """Megabytes that this user may still write there, or where the directory will be made."""
-    existing = next(one for one in (path, *path.parents) if one.exists())
-    return shutil.disk_usage(existing).free // _MB
+    """Megabytes that this user may still write there, or where the directory will be made; many if that is unknown."""
+    for one in (path, *path.parents):
+        with suppress(OSError):
+            return shutil.disk_usage(one).free // _MB
+    return _LITTLE_MB

@@ -5,13 +5,19 @@ old ones, imports nothing of ours and nothing that is not in the standard librar
 """
 
 import ctypes
+import errno
 import os
 import platform
 import shutil
 import socket
 import sys
+import time
 
 OLDEST_PYTHON = (3, 11)
+
+_SUPERVISOR = "feedmirror.system"
+# A site ends within it, once told to.
+_ENDING_S = 4
 
 # What the bundled mongod is linked against, and the Debian and Ubuntu package of each.
 _LIBRARIES = (("libcurl.so.4", "libcurl4"), ("libssl.so.3", "libssl3"), ("libcrypto.so.3", "libssl3"))
@@ -48,9 +54,9 @@ def missing_for_python():
     return []
 
 
-def port_taken(host, port):
-    # type: (str, int) -> str | None
-    """Why nothing can listen there, None if it can be."""
+def port_taken(host, port, settings="PORT or HOST"):
+    # type: (str, int, str) -> str | None
+    """Why nothing can listen there, and which settings name another place; None if it can be."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # as the server does it: a port that only waits for old connections to fade is free
@@ -58,8 +64,98 @@ def port_taken(host, port):
         try:
             probe.bind((host, port))
         except OSError as error:
-            return "cannot listen on %s port %d (%s): set PORT or HOST to another" % (host, port, error.strerror)
+            process = feedmirror_at(port) if error.errno == errno.EADDRINUSE else None
+            if process:
+                return "another Feedmirror (process %d) serves at %s port %d: stop it, or set PORT to another" % (
+                    process,
+                    host,
+                    port,
+                )
+            return "cannot listen on %s port %d (%s): set %s to another" % (host, port, error.strerror, settings)
     return None
+
+
+def feedmirror_at(port):
+    # type: (int) -> int | None
+    """The process to stop for this port to be free, if it is a Feedmirror's that this user may look into; Linux only.
+
+    That is the first one of those that started each other: it would start again what was stopped alone.
+    """
+    sockets = _listening(port)
+    for process in filter(str.isdigit, os.listdir("/proc") if sockets else ()):
+        if sockets & _open_files(process):
+            ours = [one for one in _with_ancestors(int(process)) if _is_feedmirror(one)]
+            if ours:
+                return ours[-1]
+    return None
+
+
+def _listening(port):
+    # type: (int) -> set[str]
+    """The sockets that listen at this port, as /proc/PID/fd names them (proc(5))."""
+    found = set()  # type: set[str]
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table) as lines:
+                rows = [line.split() for line in lines][1:]
+        except OSError:
+            continue
+        found.update("socket:[%s]" % row[9] for row in rows if row[1].endswith(":%04X" % port) and row[3] == "0A")
+    return found
+
+
+def _open_files(process):
+    # type: (str) -> set[str]
+    """What the files are that a process has open; none of another user's."""
+    directory = "/proc/%s/fd" % process
+    found = set()  # type: set[str]
+    try:
+        for name in os.listdir(directory):
+            if os.path.lexists(os.path.join(directory, name)):
+                found.add(os.readlink(os.path.join(directory, name)))
+    except OSError:
+        pass
+    return found
+
+
+def _words_of(process):
+    # type: (object) -> list[str]
+    """The command line of a process."""
+    try:
+        with open("/proc/%s/cmdline" % process) as line:
+            return line.read().split("\0")
+    except (OSError, UnicodeDecodeError):
+        return []
+
+
+def _is_feedmirror(process):
+    # type: (int) -> bool
+    words = _words_of(process)
+    if "feedmirror.web.processes" in words or _SUPERVISOR in words:
+        return True
+    try:
+        home = os.readlink("/proc/%d/cwd" % process)
+    except OSError:
+        return False
+    # other programs have a site.py as well
+    return any(
+        os.path.basename(word) == "site.py"
+        and os.path.exists(os.path.join(home, os.path.dirname(word), "feedmirror", "preflight.py"))
+        for word in words
+    )
+
+
+def _with_ancestors(process):
+    # type: (int) -> list[int]
+    line = []
+    while process > 1:
+        line.append(process)
+        try:
+            with open("/proc/%d/stat" % process) as stat:
+                process = int(stat.read().rpartition(")")[2].split()[1])
+        except OSError:
+            break
+    return line
 
 
 def _loads(library):
@@ -80,13 +176,25 @@ def _missing(serving):
         missing += missing_for_mongod()
     port = os.environ.get("PORT") or "8080"
     if serving and port.isdigit() and 0 < int(port) < 65536:
-        taken = port_taken(os.environ.get("HOST") or "127.0.0.1", int(port))
+        taken = _taken_for_long(os.environ.get("HOST") or "127.0.0.1", int(port))
         missing += [taken] if taken else []
     return missing
+
+
+def _taken_for_long(host, port):
+    # type: (str, int) -> str | None
+    """As `port_taken`; waits for a Feedmirror that is ending, since its supervisor was stopped or killed."""
+    deadline = time.time() + _ENDING_S
+    while True:
+        taken = port_taken(host, port)
+        process = feedmirror_at(port) if taken else None
+        if not process or _SUPERVISOR in _words_of(process) or time.time() > deadline:
+            return taken
+        time.sleep(0.1)
 
 
 if __name__ == "__main__":
     missing = _missing(serving="serve" in sys.argv[1:])
     for line in missing:
         sys.stderr.write("feedmirror: %s\n" % line)
-    sys.exit(1 if missing else 0)
+    sys.exit(2 if missing else 0)

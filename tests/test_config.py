@@ -1,9 +1,14 @@
 """Settings from an environment that a test makes up: each default, each value, every mistake at once."""
 
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from feedmirror import data_lock
 from feedmirror.config import Settings, duration_s
 from feedmirror.errors import ConfigError
 
@@ -107,6 +112,16 @@ def test_an_error_is_one_line_that_holds_every_mistake() -> None:
 # -- which MongoDB, which broker
 
 
+@contextmanager
+def in_use(data_dir: Path) -> Iterator[None]:
+    lock = data_lock.take(data_dir)
+    assert lock is not None
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
 def test_mongodb_uri_wins_over_a_bundled_one_that_runs(tmp_path: Path) -> None:
     settings = Settings(mongodb_uri="mongodb://mine/x", data_dir=tmp_path)
     settings.bundled_uri_path.write_text("mongodb://bundled/x\n")
@@ -116,7 +131,18 @@ def test_mongodb_uri_wins_over_a_bundled_one_that_runs(tmp_path: Path) -> None:
 def test_the_bundled_mongodb_is_found_where_it_left_its_address(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
     settings.bundled_uri_path.write_text("mongodb://bundled/x\n")
-    assert settings.database_uri == "mongodb://bundled/x"
+    with in_use(tmp_path):
+        assert settings.database_uri == "mongodb://bundled/x"
+
+
+def test_a_copy_of_a_data_directory_does_not_lead_to_the_original(tmp_path: Path) -> None:
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    original.mkdir()
+    Settings(data_dir=original).bundled_uri_path.write_text("mongodb://bundled/x\n")
+    with in_use(original):
+        shutil.copytree(original, copy)
+        with pytest.raises(ConfigError, match=r"^no MongoDB: start the bundled one"):
+            _ = Settings(data_dir=copy).database_uri
 
 
 def test_no_mongodb_at_all_says_how_to_get_one(tmp_path: Path) -> None:

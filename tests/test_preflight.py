@@ -5,13 +5,14 @@ import platform
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from feedmirror import preflight
-from tests.processes import free_port
+from tests.processes import PYTHON, Running, environment, free_port
 
 SCRIPT = Path(__file__).resolve().parent.parent / "feedmirror" / "preflight.py"
 
@@ -47,7 +48,7 @@ def test_a_machine_that_has_everything_is_told_nothing() -> None:
 
 def test_a_port_that_is_taken_is_told_in_one_line_with_what_to_set(taken_port: int) -> None:
     ended = run("serve", PORT=str(taken_port), MONGODB_URI="mongodb://elsewhere/")
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert ended.stdout == ""
     assert ended.stderr == (
         f"feedmirror: cannot listen on 127.0.0.1 port {taken_port} (Address already in use):"
@@ -166,6 +167,53 @@ def test_a_free_port_is_free_and_a_taken_one_says_so(taken_port: int) -> None:
     told = preflight.port_taken("127.0.0.1", taken_port)
     assert told is not None
     assert str(taken_port) in told
+
+
+@pytest.fixture
+def listening(tmp_path: Path) -> Iterator[Callable[..., tuple[int, int]]]:
+    """Starts a program that listens at a port; its process id, and the port."""
+    with ExitStack() as stack:
+
+        def listening(directory: Path, *arguments: str) -> tuple[int, int]:
+            port = free_port()
+            program = stack.enter_context(
+                Running([PYTHON, *arguments, str(port)], tmp_path / "log", environment(), cwd=directory)
+            )
+            program.wait_for("listens")
+            return program.process.pid, port
+
+        yield listening
+
+
+LISTEN = """
+import signal, socket, sys
+with socket.create_server(("127.0.0.1", int(sys.argv[-1]))):
+    print("listens", flush=True)
+    signal.pause()
+"""
+
+
+def test_a_feedmirror_that_holds_the_port_is_told_with_its_process(
+    listening: Callable[..., tuple[int, int]], tmp_path: Path
+) -> None:
+    (tmp_path / "feedmirror").mkdir()
+    (tmp_path / "feedmirror" / "preflight.py").touch()
+    (tmp_path / "site.py").write_text(LISTEN)
+    process, port = listening(tmp_path, "site.py")
+    told = f"another Feedmirror (process {process}) serves at 127.0.0.1 port {port}: stop it, or set PORT to another"
+    assert preflight.port_taken("127.0.0.1", port) == told
+    ended = run("serve", PORT=str(port), MONGODB_URI="mongodb://elsewhere/")
+    assert (ended.returncode, ended.stderr) == (2, f"feedmirror: {told}\n")
+
+
+def test_the_site_py_of_another_program_is_a_stranger(
+    listening: Callable[..., tuple[int, int]], tmp_path: Path
+) -> None:
+    (tmp_path / "site.py").write_text(LISTEN)
+    _, port = listening(tmp_path, "site.py")
+    assert preflight.port_taken("127.0.0.1", port) == (
+        f"cannot listen on 127.0.0.1 port {port} (Address already in use): set PORT or HOST to another"
+    )
 
 
 def test_a_port_that_only_waits_for_old_connections_to_fade_is_free() -> None:

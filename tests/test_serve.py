@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import socket
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -115,6 +116,7 @@ def descendants(pid: int) -> set[int]:
 def test_it_ends_when_told_whoever_is_still_connected(serve: Callable[..., tuple[Running, str]], how: str) -> None:
     running, address = usable(serve())
     everybody = children(running.process.pid)
+    began = time.monotonic()
     with ExitStack() as stack:
         for client in [stack.enter_context(connected(address)) for _ in range(10)]:
             client.sendall(b"GET /update HTTP/1.1\r\nHost: ")
@@ -124,6 +126,7 @@ def test_it_ends_when_told_whoever_is_still_connected(serve: Callable[..., tuple
             running.signal_group(signal.SIGINT if how == "Ctrl-C" else signal.SIGHUP)
         assert running.process.wait(10) == 0
         wait_until(lambda: ended(everybody), "the end of its processes", timeout_s=10)
+        assert time.monotonic() - began < 5
     assert is_quiet(running), running.output
 
 
@@ -171,12 +174,13 @@ def test_a_process_that_dies_again_and_again_ends_it_with_a_word(serve: Callable
 
 
 def test_a_port_that_is_taken_is_told_in_one_line(serve: Callable[..., tuple[Running, str]]) -> None:
-    _, address = usable(serve())
+    first, address = usable(serve())
     port = port_of(address)
     second, _ = serve(PORT=str(port))
-    assert second.process.wait(20) == 1
+    assert second.process.wait(20) == 2
     assert second.output == (
-        f"feedmirror: cannot listen on 127.0.0.1 port {port} (Address already in use): set PORT or HOST to another\n"
+        f"feedmirror: another Feedmirror (process {first.process.pid}) serves at 127.0.0.1 port {port}:"
+        " stop it, or set PORT to another\n"
     )
     assert ask(address) == []
 

@@ -1,9 +1,11 @@
 """The whole system as its users start it: real processes, a feed that grows, and a browser that watches."""
 
 import json
+import os
 import re
 import signal
 import subprocess
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,6 +18,7 @@ from playwright.sync_api import Page, expect
 from feedmirror.mongod import Mongod
 from tests.atom import atom
 from tests.feed_server import FeedServer
+from tests.fronts import children, lives
 from tests.processes import PYTHON, ROOT, SCRIPTS, Running, environment, free_port, kill
 from tests.waiting import wait_until
 
@@ -171,19 +174,39 @@ def test_one_pass_prints_what_is_new_and_the_second_one_nothing(database_uri: st
 @pytest.fixture
 def make_run(tmp_path: Path, feed: GrowingFeed, start: Callable[..., Running]) -> Callable[[], Running]:
     env = environment(
-        FEEDMIRROR_SOURCES=str(feed.sources), FEEDMIRROR_DATA=str(tmp_path / "data"), PORT=str(free_port())
+        FEEDMIRROR_SOURCES=str(feed.sources),
+        FEEDMIRROR_DATA=str(tmp_path / "data"),
+        FEEDMIRROR_LEASE="5s",  # of what a killed worker held
+        PORT=str(free_port()),
     )
     runs = iter(range(10))
     return lambda: start(f"make{next(runs)}", ["make", "run"], env)
 
 
-def processes_of(run: Running) -> list[int]:
+def processes_of(run: Running, name: str = "") -> list[int]:
     """The processes that `make run` started, by the ids that it printed."""
-    return [int(match) for match in re.findall(r"started \(pid=(\d+)\)", run.output)]
+    return [int(match) for match in re.findall(rf"{name} *\| started \(pid=(\d+)\)", run.output)]
+
+
+def supervisor_of(run: Running) -> int:
+    """The process that keeps the parts up."""
+    return parent_of(processes_of(run)[0])
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def all_of(run: Running) -> set[int]:
+    """Every process of `make run` that lives, the pool's and the schedule's too."""
+    found = {run.process.pid}
+    while more := set().union(*map(children, found)) - found:
+        found |= more
+    return found
 
 
 def ended(pid: int) -> bool:
-    return not Path(f"/proc/{pid}").exists()
+    return not lives(pid)
 
 
 def test_make_run_starts_everything_and_ctrl_c_ends_all_of_it_and_tomorrow_it_is_still_there(
@@ -200,30 +223,89 @@ def test_make_run_starts_everything_and_ctrl_c_ends_all_of_it_and_tomorrow_it_is
         feed.ask("The second question")
 
 
-def test_a_child_that_dies_takes_the_rest_down_and_its_last_lines_are_shown(
-    make_run: Callable[[], Running], tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_make_run_ends_within_five_seconds(make_run: Callable[[], Running], number: signal.Signals) -> None:
+    run = make_run()
+    ready(run)
+    everything = all_of(run)
+    began = time.monotonic()
+    run.signal_group(number)
+    run.process.wait(30)
+    assert time.monotonic() - began < 5
+    assert not any(map(lives, everything))
+    assert "SIGKILL" not in run.output
+    assert "Traceback" not in run.output
+
+
+@pytest.mark.parametrize("name", ["mongodb", "site", "worker"])
+def test_a_part_that_dies_comes_back_and_items_still_arrive(
+    make_run: Callable[[], Running], feed: GrowingFeed, name: str
 ) -> None:
     run = make_run()
-    run.wait_for("Feedmirror is at", timeout_s=60)
-    mongod = mongod_of(tmp_path / "data")
-    subprocess.run(["kill", "-KILL", str(mongod)], check=True)
-    assert run.process.wait(30) != 0
-    assert "MongoDB ended by itself" in run.output
-    assert str(tmp_path / "data" / "mongod.log") in run.output
-    assert all(ended(pid) for pid in processes_of(run))
+    address = ready(run)
+    wait_until(lambda: titles(address) == ["The first question"], "the first question")
+    [victim] = processes_of(run, name)
+    others = set(processes_of(run)) - {victim}
+    os.kill(victim, signal.SIGKILL)
+    run.wait_for(rf"{name} +\| ended \(SIGKILL\), starts again in 0.5 s")
+    feed.ask("Asked afterwards")
+    wait_until(lambda: "Asked afterwards" in titles_if_any(address), "the next question", timeout_s=60)
+    assert len(processes_of(run, name)) == 2
+    assert set(processes_of(run)) > others
+    assert all(map(lives, others)), "the others go on by themselves"
 
 
-@pytest.mark.parametrize("name", ["site", "worker"])
-def test_a_program_that_dies_takes_the_rest_down(make_run: Callable[[], Running], tmp_path: Path, name: str) -> None:
+def test_a_killed_process_manager_leaves_nothing_and_the_next_start_needs_no_other_port(
+    make_run: Callable[[], Running], feed: GrowingFeed
+) -> None:
+    first = make_run()
+    address = ready(first)
+    wait_until(lambda: titles(address) == ["The first question"], "the first question")
+    everything = all_of(first)
+    os.kill(supervisor_of(first), signal.SIGKILL)
+    second = make_run()
+    wait_until(lambda: not any(map(lives, everything)), "the end of all", timeout_s=10)
+    feed.ask("Asked afterwards")
+    assert ready(second) == address
+    wait_until(lambda: titles_if_any(address) == ["Asked afterwards", "The first question"], "both", timeout_s=60)
+
+
+def test_a_killed_make_leaves_nothing(make_run: Callable[[], Running]) -> None:
     run = make_run()
-    run.wait_for("Feedmirror is at", timeout_s=60)
-    run.wait_for(r"celery@\S+ ready")  # its beat and its pool have begun, and must not outlive it
-    mongod = mongod_of(tmp_path / "data")
-    victim = run.wait_for(rf"{name}\.1 started \(pid=(\d+)\)")[1]
-    subprocess.run(["kill", "-KILL", victim], check=True)
-    assert run.process.wait(30) != 0
-    assert f"{name}.1 stopped" in run.output
-    assert all(ended(pid) for pid in [*processes_of(run), mongod])
+    ready(run)
+    everything = all_of(run)
+    run.process.kill()
+    wait_until(lambda: not any(map(lives, everything - {run.process.pid})), "the end of all")
+
+
+def test_a_part_that_is_misconfigured_ends_everything_with_its_line(
+    tmp_path: Path, feed: GrowingFeed, start: Callable[..., Running]
+) -> None:
+    missing = tmp_path / "missing" / "site.log"  # which only the site needs
+    env = environment(
+        FEEDMIRROR_SOURCES=str(feed.sources),
+        FEEDMIRROR_DATA=str(tmp_path / "data"),
+        FEEDMIRROR_LOG=str(missing),
+        PORT=str(free_port()),
+    )
+    run = start("wrong", [PYTHON, "-m", "feedmirror.system", "run"], env)
+    assert run.process.wait(60) == 2
+    assert run.output.splitlines()[-1] == f"feedmirror: FEEDMIRROR_LOG={str(missing)!r}: No such file or directory"
+    assert not any(map(lives, processes_of(run)))
+
+
+def ready(run: Running) -> str:
+    """The address, once the site answers, and the worker, its schedule and its pool have begun."""
+    run.wait_for(r"celery@\S+ ready", timeout_s=60)
+    return str(run.wait_for(r"Feedmirror is at (http://\S+)/", timeout_s=60)[1])
+
+
+def titles_if_any(address: str) -> list[str]:
+    """The titles; none while the site or its database is away."""
+    try:
+        return titles(address)
+    except OSError:
+        return []
 
 
 def test_two_installations_side_by_side_have_nothing_in_common(
@@ -240,12 +322,16 @@ def test_two_installations_side_by_side_have_nothing_in_common(
     assert titles(addresses[1]) == []
 
 
-def test_a_port_that_is_taken_is_told_in_one_line(make_run: Callable[[], Running]) -> None:
-    make_run().wait_for("Feedmirror is at", timeout_s=60)
+def test_a_port_that_another_feedmirror_has_is_told_with_the_process_to_stop(make_run: Callable[[], Running]) -> None:
+    first = make_run()
+    first.wait_for("Feedmirror is at", timeout_s=60)
     second = make_run()
-    assert second.process.wait(30) != 0
-    assert "set PORT or HOST to another" in second.output
-    assert "Traceback" not in second.output
+    assert second.process.wait(30) == 2
+    assert re.match(
+        rf"feedmirror: another Feedmirror \(process {supervisor_of(first)}\) serves at 127\.0\.0\.1 port \d+:"
+        r" stop it, or set PORT to another\nmake: ",
+        second.output,
+    )
 
 
 def mongod_of(data: Path) -> int:

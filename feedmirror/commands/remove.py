@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     """Forget the source; 1 if it is being polled, 2 if it is unknown or still in the sources file."""
     try:
         settings = Settings.from_environ()
-        with open_storage(settings) as storage:
+        with open_storage(settings, creates=False) as storage:
             watched = _retired(options.name, storage, settings)
             with _claimed(watched, storage, settings):
                 removed = _remove_items(watched, storage) if options.items else 0

@@ -32,7 +32,7 @@ def add_to(commands: Any) -> None:
 def run(_: argparse.Namespace) -> int:
     """Print the table; 1 if MongoDB cannot be asked, 2 if the settings do not say which."""
     try:
-        with open_storage(Settings.from_environ()) as storage:
+        with open_storage(Settings.from_environ(), creates=False) as storage:
             now = datetime.now(UTC)
             rows = [_row(one, now) for one in storage.watchlist.every()]
             mistakes = storage.sources.mistakes()

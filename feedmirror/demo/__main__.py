@@ -67,8 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         server = DemoServer((options.host, options.port), feed=feed, market=market, now=_now)
     except OSError as error:
-        print(f"the demo cannot listen on {options.host}:{options.port}: {error.strerror}", file=sys.stderr)
-        return 1
+        print(f"feedmirror: the demo cannot listen on {options.host}:{options.port}: {error.strerror}", file=sys.stderr)
+        return 2
     with server:
         if options.sources:
             _write(options.sources, sources_file(feed_url=server.feed_url, market_url=server.market_url))

@@ -5,8 +5,8 @@
             look up what is known  ->  nothing to write: done after this one round trip
             else one transaction: advance the clock, look again, insert and edit
 
-The clock lets one transaction through at a time, of all processes. Taking turns here keeps the threads of a process
-from undoing each other's work, and writing for all makes the cost of a transaction one for many sources.
+The clock lets one transaction through at a time, of all processes. Writing for all that wait makes the cost of a
+transaction one for many sources.
 
 Whether an entry is the same as another is not decided here: ids come in. What a document looks like stands in
 `item_document`, what counts as a change in `changes`.
@@ -24,7 +24,6 @@ from pymongo import DESCENDING, ReplaceOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, ConnectionFailure
-from pymongo.read_concern import ReadConcern
 
 from feedmirror.models import Entry, Item
 from feedmirror.storage.changes import Changes
@@ -79,7 +78,6 @@ class Arrivals:
     """The writing side of the stream."""
 
     def __init__(self, database: Database[Document], clock: Clock):
-        self._client = database.client
         self._items = database["items"]
         self._sightings = database["sightings"]
         self._clock = clock
@@ -143,11 +141,7 @@ class Arrivals:
     def _write(self, portions: Sequence[_Portion]) -> list[Stored]:
         while True:
             try:
-                with self._client.start_session() as session:
-                    return session.with_transaction(
-                        lambda session: self._write_within(session, portions),
-                        read_concern=ReadConcern("snapshot"),
-                    )
+                return self._clock.transaction(lambda session: self._write_within(session, portions))
             except BulkWriteError as error:
                 self._mend(error)
 

@@ -4,16 +4,21 @@ Whoever advances it holds the document until the commit, so stamps become visibl
 lets `/update?timestamp=` promise that nothing is ever stored below a stamp that somebody has seen.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
+from pymongo.read_concern import ReadConcern
+
+from feedmirror.storage.turns import Turns
 
 STREAM = "stream"
+_Result = TypeVar("_Result")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -30,7 +35,9 @@ class Clock:
     """The highest stamp ever given, and the only way to get a higher one."""
 
     def __init__(self, database: Database[dict[str, Any]]):
+        self._client = database.client
         self._clock = database["clock"]
+        self._turns = Turns(database)
 
     def create(self) -> None:
         """Make the document, so that the first transactions need not race to insert it."""
@@ -39,11 +46,16 @@ class Clock:
         except DuplicateKeyError:  # another process was first
             return
 
+    def transaction(self, write: Callable[[ClientSession], _Result]) -> _Result:
+        """Do this in a transaction, which may advance the clock; it is done again if another one is in its way."""
+        with self._turns.turn(), self._client.start_session() as session:
+            return session.with_transaction(write, read_concern=ReadConcern("snapshot"))
+
     def advance(self, count: int, session: ClientSession) -> Tick:
         """Take the next `count` stamps: the server's time in microseconds, or just above the last one given.
 
-        Write-locks the clock until the session's transaction ends; a second one gets a write conflict, which
-        `with_transaction` tries again.
+        Write-locks the clock until the session's transaction ends; a second one gets a write conflict, and
+        `transaction` tries again.
         """
         now_us = {"$multiply": [{"$toLong": "$$NOW"}, 1000]}
         document = self._clock.find_one_and_update(

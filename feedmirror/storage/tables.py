@@ -9,7 +9,7 @@ how many rows there are, and one that is broken off goes on at its page. What th
 the order in which the API lists its rows. `sheets` reads all of it for showing.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha224
@@ -20,7 +20,6 @@ from bson import Int64
 from pymongo import ASCENDING, IndexModel, ReplaceOne, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.read_concern import ReadConcern
 
 from feedmirror.errors import StorageError
 from feedmirror.storage.clock import Clock, stamp_us
@@ -58,7 +57,6 @@ class Tables:
     """The rows of all sources that have some."""
 
     def __init__(self, database: Database[_Document], clock: Clock):
-        self._client = database.client
         self._rows = database["rows"]
         self._runs = database["runs"]
         self._seen = database["seen"]
@@ -232,7 +230,7 @@ class Tables:
                 )
                 self._clock.publish(tick, session)
 
-        self._within(write)
+        self._clock.transaction(write)
 
     def end(self, run: Run, *, now: datetime, gone_told: timedelta = _GONE_TOLD) -> int:
         """End a run that has seen every page: what it has not seen is gone. Gives how many rows that were.
@@ -249,13 +247,13 @@ class Tables:
                 have_moved = self._saw_rows_move(run)
             ids = self._missed_again(run, rows) if have_moved else [row["_id"] for row in rows]
             if ids:
-                self._within(lambda session, ids=ids: self._mark_gone(run, ids, session))  # type: ignore[misc]
+                self._clock.transaction(lambda session, ids=ids: self._mark_gone(run, ids, session))  # type: ignore[misc]
             gone += len(ids)
         self._list_once(seen.before)
         counts = {"rows": seen.rows, "new": run.new, "changed": run.changed, "gone": gone}
         last = {"began_at": run.began_at, "ended_at": now, "pages": run.pages, **counts}
         order = self._listing(run)
-        self._within(lambda session: self._list(run, last, order, session))
+        self._clock.transaction(lambda session: self._list(run, last, order, session))
         # what the run before listed is kept until the next begins: somebody may be reading it still
         self._forget_gone(run.source_id, before_us=stamp_us(now - gone_told))
         return gone
@@ -352,10 +350,6 @@ class Tables:
             ids = [row["_id"] for row in found]
             self._rows.delete_many({"_id": {"$in": ids}, **forgotten})
             self._history.forget(ids)
-
-    def _within(self, write: Callable[[ClientSession], None]) -> None:
-        with self._client.start_session() as session:
-            session.with_transaction(write, read_concern=ReadConcern("snapshot"))
 
 
 def _portions(rows: Iterator[_Document]) -> Iterator[list[_Document]]:

@@ -131,12 +131,14 @@ def _connections() -> int:
     return limit - _OTHER_FILES
 
 
-def main() -> None:
+def main() -> int:
     try:
         serve(Settings.from_environ())
     except ConfigError as error:
-        sys.exit("\n".join(f"feedmirror: {mistake}" for mistake in error.mistakes))
+        sys.stderr.writelines(f"feedmirror: {mistake}\n" for mistake in error.mistakes)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
