@@ -198,14 +198,14 @@ def under_granian(uri: str, directory: Path) -> None:
 def called(uri: str, path: str, answer: Answer) -> dict[str, float]:
     """Seconds that the application takes by itself, and one that always answers the same."""
     site = assemble(Settings(mongodb_uri=uri))
-    site.follower.start()
+    site.start()
     try:
         wait_for(lambda: site.follower.is_live, "the window")
         constant = servers.always(list(answer.headers.items()), answer.body)
         applications: dict[str, WSGIApplication] = {"ours": site.application, "a constant": constant}
         return {name: seconds_a_call(one, path) for name, one in applications.items()}
     finally:
-        site.follower.stop()
+        site.stop()
 
 
 def seconds_a_call(application: "WSGIApplication", path: str) -> float:

@@ -1,4 +1,4 @@
-"""The broker: where it is, and how somebody who is no worker sends a message.
+"""The broker: where it is, how a process that is no worker sends a message, and whether it is there.
 
 A message only wakes a worker up. A job that none comes for is found by the next look for what is due, so nobody waits
 for the broker, and a message that cannot be sent is let go.
@@ -7,6 +7,7 @@ for the broker, and a message that cannot be sent is let go.
 import logging
 import queue
 import threading
+import time
 from typing import Any
 
 from feedmirror.config import Settings
@@ -23,6 +24,8 @@ _TIMEOUT_S = 2.0
 _ONCE_MORE = {"retry": True, "retry_policy": {"max_retries": 1, "interval_start": 0}}
 # What is still waiting when the broker has been away for a while is found without messages.
 _MOST_WAITING = 1_000
+# A probe may ask every second, each web process has one, and a connection costs a broker more than a message does.
+_PROBED_EVERY_S = 5.0
 
 
 def broker_settings(settings: Settings) -> dict[str, Any]:
@@ -77,6 +80,55 @@ class Waker:
                 say(log, self._outage.begins(f"jobs wait for the next look ({type(error).__name__})"))
             else:
                 say(log, self._outage.ends())
+
+
+class Probe:
+    """Asks whether the broker takes connections, with the credentials that messages are sent with.
+
+    One attempt at most every few seconds, which takes two; what came of it is remembered meanwhile.
+    """
+
+    def __init__(self, settings: Settings):
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._probed_at: float | None = None
+        self._trouble: str | None = None
+
+    def trouble(self) -> str | None:
+        """Why no message can be sent, in words for every reader; None where it can."""
+        with self._lock:
+            if self._probed_at is None or time.monotonic() - self._probed_at >= _PROBED_EVERY_S:
+                self._trouble = self._probe()
+                self._probed_at = time.monotonic()
+            return self._trouble
+
+    def _probe(self) -> str | None:
+        given = _impatient(broker_settings(self._settings))
+        ask = _ask_mongodb if given.get("broker_transport") == _MONGODB else _ask
+        try:
+            ask(given)
+        except Exception as error:  # noqa: BLE001 (whatever a broker's library raises)
+            log.debug("the broker is away: %s", type(error).__name__)
+            return "The broker is away."
+        return None
+
+
+def _ask(given: dict[str, Any]) -> None:
+    # a tenth of a second, which only a site that is asked needs to take
+    from kombu import connection as kombu_connection
+
+    connection: Any = kombu_connection.Connection
+    options = given["broker_transport_options"]
+    transport = connection(given["broker_url"], transport_options=options, connect_timeout=_TIMEOUT_S).transport
+    transport.close_connection(transport.establish_connection())
+
+
+def _ask_mongodb(given: dict[str, Any]) -> None:
+    """Kombu's transport never closes the client that it makes for a connection."""
+    from pymongo import MongoClient
+
+    with MongoClient[dict[str, Any]](given["broker_url"], timeoutMS=int(_TIMEOUT_S * 1000)) as client:
+        client.admin.command("ping")
 
 
 def _impatient(settings: dict[str, Any]) -> dict[str, Any]:

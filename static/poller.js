@@ -8,11 +8,13 @@
 
   const SECOND = 1000;
   const LONGEST_PAUSE = 60 * SECOND;
+  const UNAVAILABLE = 503;
   const HIDDEN_FACTOR = 3; // a tab that nobody sees asks less often; the count in its title may lag a little
 
   /**
-   * Begins with `now`. `answered` is given the items, the server's date and whether there are older ones that the
-   * reader may ask for; `failed`, after how many milliseconds it is tried again.
+   * Begins with `now`. `answered` is given the items, the server's date, what it says of polling, whether it is behind
+   * what the page has already, and whether there are older ones that the reader may ask for; `failed`, after how many
+   * milliseconds it is tried again, and whether that is because the database is away.
    */
   function poller({ cursor: first, filters, interval, patience }, { answered, failed }) {
     let cursor = first; // the server's own text, handed back untouched
@@ -59,8 +61,14 @@
       request = null;
       failures = 0;
       // Another web process may be a little behind: what it knows is no reason to ask for the same again.
+      const isBehind = Number(xhr.getResponseHeader("Feedmirror-Head")) < Number(cursor);
       if (Number(given) > Number(cursor)) cursor = given;
-      answered(items, { date: xhr.getResponseHeader("Date"), hasOlder: Boolean(further) && backwards });
+      answered(items, {
+        date: xhr.getResponseHeader("Date"),
+        polling: xhr.getResponseHeader("Feedmirror-Polling"),
+        isBehind,
+        hasOlder: Boolean(further) && backwards,
+      });
       if (further && !backwards) return ask(further);
       return askLater(interval * (document.hidden ? HIDDEN_FACTOR : 1));
     }
@@ -79,7 +87,8 @@
       const jittered = grown * (0.75 + Math.random() / 2);
       const asked = Number(xhr.getResponseHeader("Retry-After")) * SECOND || 0;
       const pause = Math.max(jittered, Math.min(asked, LONGEST_PAUSE));
-      failed(pause);
+      // the server's own refusal; that of a proxy, or of a server with too much to do, is no JSON
+      failed(pause, { isAway: xhr.status === UNAVAILABLE && Boolean(xhr.responseJSON) });
       askLater(pause);
     }
 

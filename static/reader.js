@@ -5,9 +5,14 @@
 (function ($, window, document) {
   "use strict";
 
-  const { counted } = window.words;
+  const { counted, states } = window.words;
 
   const SECOND = 1000;
+  // A server is three seconds behind at most, or asks the database: one that is longer has lost its way.
+  const PATIENCE = 4 * SECOND;
+  // A hidden page asks every quarter of a minute, and gives an answer up after ten seconds: what was checked before
+  // that, as before the machine slept, is not current.
+  const CURRENT = 30 * SECOND;
   const NEAR_TOP = 60; // pixels; who has scrolled further is reading, and must not be moved
 
   const feed = document.getElementById("feed");
@@ -70,16 +75,22 @@
   let state = "connecting";
   let checked = 0; // of the last success
   let due = 0; // of the next attempt
+  let behindSince = 0; // 0: the last answer was not
 
-  function live() {
+  /** An answer came. */
+  function checkedNow({ isStalled, isBehind }) {
     checked = Date.now();
-    become("live");
+    behindSince = isBehind ? behindSince || checked : 0;
+    if (isStalled) become("stalled");
+    else become(behindSince && checked - behindSince > PATIENCE ? "behind" : "live");
     window.beat();
   }
 
-  function reconnecting(pause) {
+  /** None came, and the next attempt is after this pause. */
+  function unanswered(pause, { isAway }) {
     due = Date.now() + pause;
-    become("reconnecting");
+    if (isAway) become("away");
+    else become(navigator.onLine ? "reconnecting" : "offline");
     window.beat();
   }
 
@@ -91,34 +102,36 @@
     become("connecting");
   }
 
+  const TROUBLES = new Set(["stalled", "behind", "away", "reconnecting", "offline"]);
+
   function become(next) {
-    if (next === "reconnecting" && state !== next) say("Connection lost, reconnecting");
-    if (next === "live" && state === "reconnecting") say("Live again");
+    if (TROUBLES.has(next) && state !== next) say(next === "reconnecting" ? "Connection lost, reconnecting" : states[next]);
+    if (next === "live" && TROUBLES.has(state)) say("Live again");
     state = next;
     showState();
   }
 
   /** Its seconds pass: to be called with each of them. */
   function showState() {
-    $live.attr("data-state", state);
-    $liveText.text(stateInWords());
+    const shown = state === "live" && Date.now() - checked > CURRENT ? "connecting" : state;
+    $live.attr("data-state", shown);
+    $liveText.text(inWords(shown));
   }
 
-  function stateInWords() {
+  function inWords(shown) {
     const now = Date.now();
     const left = Math.max(0, Math.ceil((due - now) / SECOND));
     const passed = Math.floor((now - checked) / SECOND);
-    switch (state) {
+    switch (shown) {
       case "live":
-        return "Live, checked " + (passed < 1 ? "just now" : passed + " s ago");
+        return states.live + ", checked " + (passed < 1 ? "just now" : passed + " s ago");
+      case "away":
       case "reconnecting":
-        return "Reconnecting" + (left ? ", next try in " + left + " s" : "…");
-      case "paused":
-        return "Paused";
+        return left ? states[shown].replace("…", "") + ", next try in " + left + " s" : states[shown];
       default:
-        return "Connecting…";
+        return states[shown];
     }
   }
 
-  window.reader = { isAway, tellOf, seen, live, reconnecting, paused, resumed, showState };
+  window.reader = { isAway, tellOf, seen, checkedNow, unanswered, paused, resumed, showState };
 })(window.jQuery, window, document);

@@ -3,7 +3,8 @@
  *
  *   poller ──▶ stream ──▶ row, patch     one request at a time; items in, rows out
  *      │          └─────▶ reader         pill, title of a hidden tab, what a screen reader says
- *      └────────────────▶ reader         live, reconnecting, paused
+ *      ├────────────────▶ reader         live, or why not
+ *      └────────────────▶ notices        sources that are overdue or fail, and mistakes in their file
  *
  * Each of these is a script that does not know where its data comes from; here they are put together. The server has
  * drawn the page already, and everything works on that markup.
@@ -15,12 +16,12 @@
 (function ($, window, document) {
   "use strict";
 
-  const { reader, row, stream } = window;
-  const { counted } = window.words;
+  const { notices, reader, row, stream } = window;
 
   const SECOND = 1000;
   const MINUTE = 60 * SECOND;
   const SOURCES_INTERVAL = MINUTE;
+  const PRESSING_INTERVAL = 10 * SECOND; // while some of them are overdue, which passes as soon as they are polled
   const MOST_IDS = 100; // as many as one request may ask for
 
   const feed = document.getElementById("feed");
@@ -31,9 +32,10 @@
   // -- what is new
 
   const { cursor, filters } = feed.dataset;
-  const poller = window.poller({ cursor, filters, interval, patience }, { answered, failed: reader.reconnecting });
+  const poller = window.poller({ cursor, filters, interval, patience }, { answered, failed });
+  let wasStalled = !document.getElementById("stalled").hidden;
 
-  function answered(items, { date, hasOlder }) {
+  function answered(items, { date, hasOlder, polling, isBehind }) {
     row.setClock(date);
     const fresh = stream.take(items, reader.isAway());
     if (hasOlder) stream.leadToOlder();
@@ -42,23 +44,26 @@
     if (fresh.length && !recovered) reader.tellOf(fresh);
     const unnamed = row.unnamed(items);
     if (unnamed.length) askForSources(unnamed);
-    reader.live();
+    const isStalled = window.stalled(polling);
+    if (isStalled !== wasStalled) askForSources([]);
+    wasStalled = isStalled;
+    reader.checkedNow({ isStalled, isBehind });
   }
 
-  /** How many sources fail, and what these are called. */
+  function failed(pause, why) {
+    window.stalled(null); // not known any more
+    reader.unanswered(pause, why);
+  }
+
+  /** How all sources fare, and what these are called. */
   function askForSources(ids) {
     if (document.hidden) return;
     const asked = Array.from(new Set(ids)).slice(0, MOST_IDS);
     // there may be thousands of sources: of all others, only their number matters
     const query = asked.map((id) => "id=" + encodeURIComponent(id)).join("&") || "limit=1";
     $.ajax({ url: "/api/sources?" + query, dataType: "json", timeout: patience }).done(function (answer) {
-      const { active, failing } = answer.counts;
-      const verb = failing === 1 ? " is failing" : " are failing";
       row.addNames(Object.fromEntries(answer.sources.map((source) => [source.id, source.name])));
-      $("#failing")
-        .prop("hidden", !failing)
-        .find("a")
-        .text(failing.toLocaleString("en-US") + " of " + counted(active, "source") + verb);
+      notices.show(answer);
     });
   }
 
@@ -129,6 +134,7 @@
   $(window).on("pageshow", (event) => event.originalEvent.persisted && wake());
   window.setInterval(tick, SECOND);
   window.setInterval(() => askForSources([]), SOURCES_INTERVAL);
+  window.setInterval(() => notices.isPressing() && askForSources([]), PRESSING_INTERVAL);
   row.setClock(feed.dataset.now);
   row.tellTimes();
   poller.now();

@@ -10,7 +10,10 @@
 (function (window, document) {
   "use strict";
 
+  const { states } = window.words;
+
   const SECOND = 1000;
+  const UNAVAILABLE = 503;
   const REDRAWN_AT_LEAST = 30 * SECOND;
   const LONGEST_PAUSE = 60 * SECOND;
 
@@ -27,12 +30,21 @@
   let failures = 0;
   let timer = 0;
   let isAsking = false;
+  let isStalled = false;
+
+  class Refused extends Error {
+    constructor(status) {
+      super("answered " + status);
+      this.status = status;
+    }
+  }
 
   /** What changed since the cursor: whether anything did. */
   async function poll() {
     const answer = await ask(path + "/update?timestamp=" + cursor + "&limit=1", {
       headers: { "If-None-Match": '""' }, // never what the browser heard a second ago
     });
+    isStalled = window.stalled(answer.headers.get("Feedmirror-Polling"));
     const rows = await answer.json();
     if (!rows.length) cursor = answer.headers.get("Feedmirror-Cursor") || cursor;
     return rows.length > 0 || answer.headers.get("Feedmirror-Listing") !== listing;
@@ -40,7 +52,7 @@
 
   async function ask(address, options) {
     const answer = await window.fetch(address, { signal: AbortSignal.timeout(interval + 10 * SECOND), ...options });
-    if (!answer.ok) throw new Error(answer.statusText);
+    if (!answer.ok) throw new Refused(answer.status);
     return answer;
   }
 
@@ -110,10 +122,10 @@
 
   // -- again and again
 
-  function say(state, text) {
+  function say(state) {
     live.hidden = false;
     live.dataset.state = state;
-    if (liveText.textContent !== text) liveText.textContent = text;
+    if (liveText.textContent !== states[state]) liveText.textContent = states[state];
     window.beat();
   }
 
@@ -124,15 +136,22 @@
     try {
       if ((await poll()) || Date.now() - redrawn >= REDRAWN_AT_LEAST) await redraw();
       failures = 0;
-      say("live", "Live");
-    } catch {
+      say(isStalled ? "stalled" : "live");
+    } catch (error) {
       failures += 1;
-      say("reconnecting", "Reconnecting…");
+      window.stalled(null);
+      say(unreached(error));
     }
     isAsking = false;
     const pause = Math.min(interval * 2 ** Math.max(0, failures - 1), LONGEST_PAUSE);
     // a tab that nobody sees asks when it is seen again
     if (!document.hidden) timer = window.setTimeout(turn, pause);
+  }
+
+  /** The state of a page whose question was not answered. */
+  function unreached(error) {
+    if (error instanceof Refused && error.status === UNAVAILABLE) return "away";
+    return navigator.onLine ? "reconnecting" : "offline";
   }
 
   document.addEventListener("visibilitychange", function () {

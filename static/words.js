@@ -1,5 +1,6 @@
 /**
- * Says times, counts and summaries in the words of feedmirror/web: of times.py, counts.py and excerpt.py.
+ * Says times, counts and summaries in the words of feedmirror/web: of times.py, counts.py and excerpt.py; and the states
+ * of a page.
  */
 (function (window) {
   "use strict";
@@ -33,5 +34,17 @@
     return letters.length <= 400 ? letters.join("") : letters.slice(0, 400).join("").trimEnd() + "…";
   }
 
-  window.words = { ago, counted, excerpt };
+  /** Whether a page is current, by the names that its styles know. */
+  const states = {
+    connecting: "Connecting…",
+    live: "Live",
+    stalled: "Nothing is polled",
+    behind: "Behind",
+    away: "Database away",
+    reconnecting: "Reconnecting…",
+    offline: "Offline",
+    paused: "Paused",
+  };
+
+  window.words = { ago, counted, excerpt, states };
 })(window);

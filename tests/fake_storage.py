@@ -5,7 +5,7 @@ It keeps the interface's promises by the most obvious means (a sorted list), and
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pymongo.errors import ServerSelectionTimeoutError
 
@@ -13,6 +13,7 @@ from feedmirror.models import (
     Item,
     Looks,
     Place,
+    Polling,
     Selection,
     Sighting,
     Source,
@@ -37,6 +38,7 @@ class FakeStorage:
         self.sources = FakeSources(self)
         self.watchlist = FakeWatchlist(self)
         self.ledger = FakeLedger(self)
+        self.processes = FakeProcesses(self)
         self.away: Exception | None = None
         self.asked: Callable[[], None] = lambda: None
 
@@ -139,6 +141,7 @@ class FakeWatchlist:
         states = [one.state for one in self._watched]
         return SourceCounts(
             active=len(states) - states.count(State.RETIRED),
+            overdue=states.count(State.OVERDUE),
             failing=states.count(State.FAILING),
             waiting=states.count(State.WAITING),
             window_lost=sum(one.active and one.looks.windows_lost > 0 for one in self._watched),
@@ -149,6 +152,28 @@ class FakeWatchlist:
         self._storage.check()
         asked = set(source_ids)
         return {one.source.id: one.source.name for one in self._watched if one.source.id in asked}
+
+
+class FakeProcesses:
+    """How polling stands is told, and not found out."""
+
+    def __init__(self, storage: FakeStorage):
+        self._storage = storage
+        self.polling = Polling(now=datetime.now(UTC), workers=1)
+
+    def stall(self, *, workers: int = 0, for_s: float | None = 120) -> None:
+        """Nothing is polled; `for_s` None: nothing ever was."""
+        now = datetime.now(UTC)
+        last_at = None if for_s is None else now - timedelta(seconds=for_s)
+        self.polling = Polling(now=now, stalled=True, last_at=last_at, workers=workers)
+
+    def go_on(self) -> None:
+        now = datetime.now(UTC)
+        self.polling = Polling(now=now, last_at=now, workers=1)
+
+    def standing(self) -> Polling:
+        self._storage.check()
+        return self.polling
 
 
 class FakeLedger:
@@ -214,11 +239,19 @@ def a_source(
     name: str = "Stack Overflow",
     active: bool = True,
     identity: str | None = None,
+    overdue_since: datetime | None = None,
+    mistake: str | None = None,
     **looks: object,
 ) -> WatchedSource:
     """A watched source; what is not given of its looks is as if it had never been looked at."""
-    source = Source(id=source_id, name=name, url=f"https://{source_id}.example.com/feeds", every_s=30.0)
-    return WatchedSource(source=source, looks=Looks(**looks), identity=identity, active=active)  # type: ignore[arg-type]
+    return WatchedSource(
+        source=Source(id=source_id, name=name, url=f"https://{source_id}.example.com/feeds", every_s=30.0),
+        looks=Looks(**looks),  # type: ignore[arg-type]
+        identity=identity,
+        active=active,
+        overdue_since=overdue_since,
+        mistake=mistake,
+    )
 
 
 def a_standing(

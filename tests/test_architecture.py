@@ -61,7 +61,7 @@ ALLOWED: dict[str, set[str]] = {
         *("__init__", "checks", "config", "crew", "politeness", "schedule", "identity", "fetch", "parse", "storage"),
         "table",
     },
-    "web": {*BASE, "__init__", "politeness", "storage", "table", "words"},
+    "web": {*BASE, "__init__", "outages", "politeness", "storage", "table", "words"},
     "heartbeat": {*BASE, "storage"},
     "polling_process": {*BASE, "config", "crew", "heartbeat", "poll", "sources_watch", "storage", "work"},
     "worker_steps": set(),
@@ -111,7 +111,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 # Alone among the web's modules they know settings, or that they are processes which listen.
 ALLOWED_TO_MODULES = {
-    "feedmirror.web.assembled": {"broker", "config", "db"},
+    "feedmirror.web.assembled": {"broker", "config", "db", "disk"},
     "feedmirror.web.server": {"memory", "preflight"},
     "feedmirror.web.processes": {"config", "data_check", "memory", "parent", "preflight"},
 }

@@ -17,6 +17,7 @@ from feedmirror.storage import Storage
 from feedmirror.web import openapi, query
 from feedmirror.web.app import Address, Api, Root, SeriesPages, Static, Status, Tables, Unknown
 from feedmirror.web.app import Demand as Changing
+from feedmirror.web.watch import Watch
 from tests.fake_storage import FakeStorage
 from tests.serving import ROOT, client_of, serving
 from tests.table_writer import Table
@@ -154,7 +155,7 @@ def test_the_site_does_as_it_is_described(
     furnish(storage)
     if config is not None:
         (tmp_path / "schemathesis.toml").write_bytes((ROOT / config).read_bytes())
-    with serving(lambda: storage, 5) as address:
+    with serving(lambda: storage, 5, watch=Watch(lambda: storage)) as address:
         with urllib.request.urlopen(f"{address}/openapi.json", timeout=20) as reply:
             (tmp_path / "openapi.json").write_bytes(reply.read())
         command = [

@@ -155,7 +155,7 @@ def test_a_database_that_was_away_is_told_of_and_got_over(page: Page, storage: S
         page.goto(address + "/tables/coins")
         expect(page.locator("#live")).to_have_attribute("data-state", "live")
         away = True
-        expect(page.locator("#live")).to_have_attribute("data-state", "reconnecting")
+        expect(page.locator("#live")).to_have_attribute("data-state", "away")
         expect(price_of(page, 1)).to_have_text("10.00", use_inner_text=True)
         table.run([coin(1, 12)])
         away = False

@@ -1,4 +1,4 @@
-"""Whether what is due is polled: read from heartbeats, leases and moments at which sources are due."""
+"""Whether due sources are polled: read from heartbeats, leases and moments at which sources are due."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

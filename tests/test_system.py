@@ -128,7 +128,7 @@ def test_mongodb_away_and_back_costs_neither_page_nor_worker_anything(
     expect(rows).to_have_count(1)
 
     mongod.stop()
-    expect(page.locator("header").get_by_text("Reconnecting")).to_be_visible()
+    expect(page.locator("header").get_by_text("Database away")).to_be_visible()
     feed.ask("Asked meanwhile", "And another")
     own_mongod()
 

@@ -503,7 +503,7 @@ def test_jquery_comes_from_its_package(dry: Client) -> None:
 
 def test_everything_that_a_page_names_is_there_and_may_be_kept_for_ever(dry: Client) -> None:
     named = re.findall(r'"(/static/[^"]+)"', dry.get("/").text)
-    assert len(set(named)) == 12
+    assert len(set(named)) == 14
     for url in named:
         reply = dry.get(url)
         assert reply.status == 200

@@ -1,9 +1,11 @@
 """How the sources fare and the politeness groups stand, as pages and as JSON, called as WSGI: the real storage."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from pymongo.database import Database
 
 from feedmirror.models import Entry, Finished, Outcome, Source, WatchedSource
 from feedmirror.politeness import Demand, GroupLimits
@@ -67,6 +69,30 @@ def test_a_failing_source_is_seen_everywhere(client: Client, storage: Storage) -
     assert by_id["lwn"]["next_at"].endswith("Z")
     assert "The server answered 500" in client.get("/sources").text
     assert "1 of 2 sources is failing" in client.get("/").text
+
+
+def test_a_source_whose_last_good_version_goes_on_says_why(client: Client, storage: Storage) -> None:
+    poll(storage, "so", Outcome())
+    mistake = "sources.toml, line 3: <every> is no duration"
+    storage.sources.synchronise([SOURCES[1]], [mistake], kept={"so": mistake})
+    by_id = {source["id"]: source for source in client.get("/api/sources").json()["sources"]}
+    assert (by_id["so"]["mistake"], by_id["lwn"]["mistake"]) == (mistake, None)
+    assert by_id["so"]["state"] == "live"
+    shown = client.get("/sources?id=so").text
+    assert "The last good version goes on" in shown
+    assert shown.count("sources.toml, line 3: &lt;every&gt; is no duration") == 2  # in the file, and at the source
+
+
+def test_an_overdue_source_is_one_everywhere(client: Client, database: Database[dict[str, Any]]) -> None:
+    long_ago = datetime.now(UTC) - timedelta(minutes=3)
+    change = {"due_at": long_ago, "overdue_at": long_ago, "looks.last_ok_at": long_ago}
+    database["sources"].update_one({"_id": "so"}, {"$set": change})
+    reply = client.get("/api/sources?state=overdue").json()
+    assert [(one["id"], one["state"]) for one in reply["sources"]] == [("so", "overdue")]
+    assert reply["sources"][0]["overdue_since"].endswith("Z")
+    assert (reply["counts"]["overdue"], reply["counts"]["live"]) == (1, 0)
+    assert "1 of 2 sources is overdue" in client.get("/").text
+    assert "overdue for 3 min" in client.get("/sources").text
 
 
 def test_sources_that_nobody_looked_at_wait(client: Client) -> None:
@@ -238,7 +264,8 @@ def test_link_leads_through_all_sources_once(many: list[str], storage: Storage, 
         reply = client.get(further)
         found += [source["id"] for source in reply.json()["sources"]]
         assert reply.json()["counts"] == {
-            **{"all": 350, "active": 350, "failing": 117, "waiting": 233, "live": 0, "retired": 0, "window_lost": 0}
+            **{"all": 350, "active": 350, "overdue": 0, "failing": 117, "waiting": 233},
+            **{"live": 0, "retired": 0, "window_lost": 0},
         }
         further = next_of(reply) or ""
     assert found == many

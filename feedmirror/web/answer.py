@@ -4,7 +4,7 @@ Knows nothing of CherryPy or WSGI, so that the same answer can be hosted by eith
 """
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
@@ -42,6 +42,15 @@ class Answer:
         """The headers one by one, with the body's length; made once, as an answer may be given to thousands."""
         has_length = self.status != HTTPStatus.NOT_MODIFIED and self.chunks is None
         return (*self.headers.items(), *([("Content-Length", str(len(self.body)))] if has_length else []))
+
+    @cached_property
+    def lines(self) -> str:
+        """The same as HTTP/1.1 writes them; made once."""
+        return lines_of(self.fields)
+
+
+def lines_of(fields: Iterable[tuple[str, str]]) -> str:
+    return "".join([f"{name}: {value}\r\n" for name, value in fields])
 
 
 def json_answer(text: str, headers: Mapping[str, str] | None = None) -> Answer:

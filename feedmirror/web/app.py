@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 import cherrypy
 from cheroot.errors import MaxSizeExceeded
 
-from feedmirror.web import groups, openapi, sources, table_export, window_standing
+from feedmirror.web import groups, health, openapi, sources, table_export, window_standing
 from feedmirror.web.answer import Answer, Chunks, json_answer, json_error
 from feedmirror.web.asked import LARGEST_BODY, Asked
 from feedmirror.web.assets import Assets
@@ -27,11 +27,15 @@ from feedmirror.web.query import Parameters, parameters
 from feedmirror.web.series_chart import SeriesCharts
 from feedmirror.web.table_update import TableUpdates
 from feedmirror.web.update import Updates
+from feedmirror.web.watch import Watch
 
 Body = bytes | Chunks
 
 # What is asked by programs is answered in JSON, errors too.
-_FOR_PROGRAMS = ("/update", "/api", "/create", "/status", "/timeseries", "/ping", "/openapi.json")
+_FOR_PROGRAMS = (
+    *("/update", "/api", "/create", "/status", "/timeseries"),
+    *("/ping", "/healthz", "/readyz", "/openapi.json"),
+)
 
 if TYPE_CHECKING:
     from feedmirror.storage import Storage
@@ -49,21 +53,29 @@ def make_app(
     templates_dir: Path,
     poll_every_s: float = 5.0,
     follower: "Follower | None" = None,
+    watch: Watch | None = None,
     updates: Updates | None = None,
     wake: "Callable[[str], None]" = lambda _: None,
     fresh_s: float = 3600,
     own_host: str = "localhost",
+    schema: "health.Ask" = lambda: None,
+    broker: "health.Ask | None" = None,
+    disk: "health.Ask" = lambda: None,
 ) -> cherrypy.Application:
     """The whole site, to be mounted at the root of a host.
 
     `storage_factory` is called for each request that reads; it may raise what storage raises.
     `poll_every_s` is how often an open page asks for news. `follower` keeps the newest part of the stream in memory;
-    without one every poll asks the database. `updates`: what answers polls, where others use it too.
-    `wake`, `fresh_s`, `own_host`: see `OnDemand`.
+    without one every poll asks the database. `watch` knows how polling stands; without one nothing is known of it.
+    `updates`: what answers polls, where others use it too.
+    `wake`, `fresh_s`, `own_host`: see `OnDemand`. `schema`, `broker`, `disk`: see `health`.
     """
+    watch = watch or Watch(storage_factory)
     on_demand = OnDemand(storage_factory, wake, fresh_s, own_host)
     assets = Assets(static_dir)
-    root = Root(storage_factory, follower, assets, Pages(templates_dir, assets, poll_every_s=poll_every_s), on_demand)
+    pages = Pages(templates_dir, assets, poll_every_s=poll_every_s, watch=watch, disk=disk)
+    readiness = health.readiness(watch, follower, schema=schema, broker=broker, disk=disk)
+    root = Root(storage_factory, follower, watch, assets, pages, on_demand, readiness)
     # a page is only ever read; CherryPy answers any other method with 405 and what is allowed
     config = {
         # bodies are read where they are wanted, and no further than they may go
@@ -75,8 +87,8 @@ def make_app(
     app.request_class = Request
     polls = partial(
         PollsFirst,
-        updates=updates or Updates(storage_factory, follower),
-        table_updates=TableUpdates(storage_factory, follower),
+        updates=updates or Updates(storage_factory, follower, watch),
+        table_updates=TableUpdates(storage_factory, follower, watch),
     )
     app.wsgiapp.pipeline[:0] = [("polls", polls), ("headers", WithHeaders)]
     return app
@@ -229,10 +241,10 @@ class Static:
 class Api:
     """What programs ask, below /api."""
 
-    def __init__(self, open_storage: "OpenStorage", follower: "Follower | None"):
+    def __init__(self, open_storage: "OpenStorage", follower: "Follower | None", watch: Watch):
         self.sources = Address(sources.answer, open_storage, json_error)
         self.groups = Address(groups.answer, open_storage, json_error)
-        self.window = Address(lambda *_: window_standing.answer(follower), open_storage, json_error)
+        self.window = Address(lambda *_: window_standing.answer(follower, watch), open_storage, json_error)
         self.default = Unknown(json_error)
 
 
@@ -243,20 +255,24 @@ class Root:
         self,
         open_storage: "OpenStorage",
         follower: "Follower | None",
+        watch: Watch,
         assets: Assets,
         pages: Pages,
         on_demand: OnDemand,
+        readiness: health.Readiness,
     ):
         self.index = Address(pages.index, open_storage, pages.error)
         self.sources = Address(pages.sources, open_storage, pages.error)
         self.tables = Tables(open_storage, pages)
         self.update = Unknown(json_error)  # below it there is nothing; itself never comes here
-        self.api = Api(open_storage, follower)
+        self.api = Api(open_storage, follower, watch)
         self.create = Demand(on_demand.create, json_error)
         self.status = Status(on_demand)
         self.series = SeriesPages(open_storage, pages, on_demand)
         self.timeseries = Demand(on_demand.series, json_error)
         self.ping = Address(lambda *_: json_answer('{"ping": "pong"}'), open_storage, json_error)
+        self.healthz = Address(lambda *_: health.ALIVE, open_storage, json_error)
+        self.readyz = Address(lambda *_: readiness.answer(), open_storage, json_error)
         self.openapi_json = Address(lambda *_: openapi.answer(), open_storage, json_error)
         self.static = Static(assets, pages.error)
         # browsers look here where a document, such as JSON, names no icon

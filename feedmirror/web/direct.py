@@ -12,7 +12,7 @@ from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from feedmirror.web.answer import Answer, json_error
+from feedmirror.web.answer import Answer, json_error, lines_of
 from feedmirror.web.headers import FOR_DATA
 from feedmirror.web.table_update import TableUpdates
 from feedmirror.web.update import Updates
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _PATHS = frozenset({"/update", "/update/"})
 _TABLE = re.compile(r"/tables/([^/]+)/update/?")
+_LINES_FOR_DATA = lines_of(FOR_DATA)
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
@@ -76,8 +77,8 @@ def polls_at_hand(updates: Updates) -> Callable[[str, Mapping[str, str]], bytes 
 
 
 def _on_the_wire(answer: Answer) -> bytes:
-    fields = "".join([f"{name}: {value}\r\n" for name, value in _fields(answer)])
-    return f"HTTP/1.1 {_STATUS[answer.status]}\r\n{fields}\r\n".encode("latin-1") + answer.body
+    head = f"HTTP/1.1 {_STATUS[answer.status]}\r\n{answer.lines}{_LINES_FOR_DATA}Date: {_date()}\r\n\r\n"
+    return head.encode("latin-1") + answer.body
 
 
 def _fields(answer: Answer) -> list[tuple[str, str]]:

@@ -146,6 +146,7 @@ class Follower:
             for gap in recent.gaps:
                 self._apply(gap)
             self._heard_at, self._lost = began_at, None
+            unavailable.is_back()
             self._settled.set()
             has_caught_up = False  # with what came while it was being filled
             admitted_at = began_at

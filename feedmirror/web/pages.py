@@ -4,7 +4,7 @@ A page is complete before any script runs: filters, search and older items are l
 keeps it current; it makes its rows from the same macro, by way of a <template> in the page.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -33,6 +33,7 @@ from feedmirror.web.excerpt import excerpt
 from feedmirror.web.query import BadParameter, Filters, PageQuery, Parameters, encoded, page_query, sources_query
 from feedmirror.web.table_query import table_query
 from feedmirror.web.table_update import table_path
+from feedmirror.web.watch import Watch
 
 if TYPE_CHECKING:
     from feedmirror.storage import Storage
@@ -76,7 +77,11 @@ class Chip:
 class Pages:
     """Draws the pages from their templates."""
 
-    def __init__(self, templates_dir: Path, assets: Assets, *, poll_every_s: float):
+    def __init__(
+        self, templates_dir: Path, assets: Assets, *, poll_every_s: float, watch: Watch, disk: Callable[[], str | None]
+    ):
+        self._watch = watch
+        self._disk = disk
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(templates_dir),
             autoescape=True,
@@ -96,6 +101,7 @@ class Pages:
             followable=links.followable,
             items_an_hour=sources.items_an_hour,
             kept=sources.kept,
+            lasting=times.lasting,
             loadable=links.loadable,
             rate=counts.rate,
             rfc3339=representation.rfc3339,
@@ -114,11 +120,12 @@ class Pages:
             update = storage.items.newest(query.filters.selection, limit=ITEMS_ON_A_PAGE, before_us=query.before_us)
             names = storage.watchlist.names(_source_ids(query.filters, update))
             watched = storage.watchlist.counts()
+            mistakes = storage.sources.mistakes()
         except BadParameter as error:
             return self.error(400, str(error))
         except unavailable.FAILURES as error:
-            return self._index(query, _NOTHING_YET, {}, SourceCounts(), unavailable.reason(error))
-        return self._index(query, update, names, watched, None)
+            return self._index(query, _NOTHING_YET, {}, SourceCounts(), [], unavailable.reason(error))
+        return self._index(query, update, names, watched, mistakes, None)
 
     def sources(self, given: Parameters, open_storage: "Callable[[], Storage]") -> Answer:
         """How the sources fare, a part of them at a time, and how the politeness groups stand."""
@@ -128,7 +135,7 @@ class Pages:
             return self.error(400, str(error))
         except unavailable.FAILURES as error:
             return self.error(503, unavailable.reason(error))
-        return html_answer(self._draw("sources.html", **context))
+        return html_answer(self._draw("sources.html", disk=self._disk(), **context))
 
     def tables(self, open_storage: "Callable[[], Storage]") -> Answer:
         """The list of the tables."""
@@ -180,7 +187,13 @@ class Pages:
         return html_answer(self._draw("error.html", phrase=phrase, message=message), status)
 
     def _index(
-        self, query: PageQuery, update: Update, names: Mapping[str, str], watched: SourceCounts, trouble: str | None
+        self,
+        query: PageQuery,
+        update: Update,
+        names: Mapping[str, str],
+        watched: SourceCounts,
+        mistakes: Sequence[str],
+        trouble: str | None,
     ) -> Answer:
         text = self._draw(
             "index.html",
@@ -194,12 +207,14 @@ class Pages:
             names=names,
             older=_older(query.filters, update),
             watched=watched,
+            mistakes=mistakes,
             trouble=trouble,
         )
         return html_answer(text, 200 if trouble is None else 503)
 
     def _draw(self, template: str, **context: object) -> str:
-        return self._templates.get_template(template).render(now=datetime.now(UTC), **context)
+        always = {"now": datetime.now(UTC), "stalled": self._watch.told.alarm}
+        return self._templates.get_template(template).render(**always, **context)
 
 
 def _older(filters: Filters, update: Update) -> str | None:

@@ -112,7 +112,7 @@ def _application() -> Callable[..., Any]:
     site = assemble(settings)
     if settings.log_path:
         with_the_others(_GRANIAN_LOGGER)
-    site.follower.start()
+    site.start()
     application: Callable[..., Any] = site.application
     return application
 

@@ -17,7 +17,6 @@ from feedmirror.preflight import port_taken
 from feedmirror.web.announcement import announce
 from feedmirror.web.assembled import Site
 from feedmirror.web.direct import polls_at_hand
-from feedmirror.web.follower import Follower
 from feedmirror.web.prompt import PromptServer
 
 # A page polls every few seconds and each answer takes less than a millisecond, so few threads serve many pages; more
@@ -67,7 +66,7 @@ def serve(site: Site, host: str, port: int) -> None:
     cherrypy.engine.signal_handler.handlers["SIGINT"] = cherrypy.engine.exit
     cherrypy.engine.signals.subscribe()
     cherrypy.engine.subscribe("stop", _end_in_time, priority=0)
-    Following(site.follower).subscribe()
+    Threads(site).subscribe()
     cherrypy.engine.start()
     announce(host, port)
     cherrypy.engine.block()
@@ -80,15 +79,15 @@ def _end_in_time() -> None:
     cut.start()
 
 
-class Following(SimplePlugin):  # type: ignore[misc]
-    """Has the follower follow for as long as the engine runs; the thread is the follower's own."""
+class Threads(SimplePlugin):  # type: ignore[misc]
+    """Keeps the site's own threads for as long as the engine runs."""
 
-    def __init__(self, follower: Follower):
+    def __init__(self, site: Site):
         super().__init__(cherrypy.engine)
-        self._follower = follower
+        self._site = site
 
     def start(self) -> None:
-        self._follower.start()
+        self._site.start()
 
     def stop(self) -> None:
-        self._follower.stop()
+        self._site.stop()

@@ -139,6 +139,8 @@ def _members(row: Row) -> dict[str, object]:
         "url": shown_url(source),
         "tags": source.tags,
         "state": watched.state,
+        "overdue_since": rfc3339(watched.overdue_since),
+        "mistake": watched.mistake,
         "items": looks.items,
         "every_s": source.every_s,
         "interval_s": looks.interval_s,

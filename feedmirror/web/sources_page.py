@@ -51,6 +51,7 @@ def _tabs(query: SourcesQuery, counts: SourceCounts) -> list[Tab]:
     choices = [
         ("All", counts.all, SourcesQuery(), False),
         ("Live", counts.live, SourcesQuery(state=State.LIVE), False),
+        ("Overdue", counts.overdue, SourcesQuery(state=State.OVERDUE), True),
         ("Failing", counts.failing, SourcesQuery(state=State.FAILING), True),
         ("Window lost", counts.window_lost, SourcesQuery(window_lost=True), True),
         ("Waiting", counts.waiting, SourcesQuery(state=State.WAITING), False),

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
-from feedmirror.web import gzipped, stamps
+from feedmirror.web import gzipped, polling, stamps
 from feedmirror.web.answer import JSON, Answer
 
 # A cache in front may answer for all open pages for a second; a browser asks whether its copy is still the same.
@@ -21,7 +21,7 @@ _GZIP = re.compile(r"(?:^|,)\s*(?:x-)?gzip\s*(?:;\s*q=(?:1(?:\.0*)?|0\.[0-9]*[1-
 _KEPT_BY_304 = frozenset(
     {
         *("ETag", "Cache-Control", "Vary", "Link"),
-        *("Feedmirror-Head", "Feedmirror-Cursor", "Feedmirror-Gap", "Feedmirror-Listing"),
+        *("Feedmirror-Head", "Feedmirror-Cursor", "Feedmirror-Gap", "Feedmirror-Listing", polling.HEADER),
     }
 )
 
@@ -33,10 +33,14 @@ def accepts_gzip(accept_encoding: str) -> bool:
 
 
 class Remembered:
-    """Answers that hold for one version of the window, as many as there is room for."""
+    """Answers that hold for one version of the window and of what is told of polling, as many as there is room for.
 
-    def __init__(self, version: int):
+    So the ETag of an answer is another one when that changes: no 304, and no cache, hides it.
+    """
+
+    def __init__(self, version: int, told: polling.Told):
         self.version = version
+        self.told = told
         self.answers: dict[Hashable, Answer] = {}
         self._bytes = 0
 
@@ -56,9 +60,15 @@ def unless_known(answer: Answer, known: str) -> Answer:
     return answer
 
 
-def cursor_headers(*, head_us: int, cursor_us: int, gap_us: int | None, further: str | None) -> dict[str, str]:
-    """How far the answer is complete, and the address where it goes on."""
-    headers = {"Feedmirror-Head": stamps.seconds(head_us), "Feedmirror-Cursor": stamps.seconds(cursor_us)}
+def cursor_headers(
+    told: polling.Told, *, head_us: int, cursor_us: int, gap_us: int | None, further: str | None
+) -> dict[str, str]:
+    """How far the answer is complete, whether due sources are polled, and the address where it goes on."""
+    headers = {
+        "Feedmirror-Head": stamps.seconds(head_us),
+        "Feedmirror-Cursor": stamps.seconds(cursor_us),
+        polling.HEADER: told.header,
+    }
     if gap_us is not None:
         headers["Feedmirror-Gap"] = stamps.seconds(gap_us)
     if further is not None:

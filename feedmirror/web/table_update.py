@@ -16,8 +16,10 @@ from feedmirror.models import SourceFilter
 from feedmirror.table import Row, TableUpdate
 from feedmirror.web import gzipped, stamps, unavailable
 from feedmirror.web.answer import Answer, json_error, json_unavailable
+from feedmirror.web.polling import Told
 from feedmirror.web.query import BadParameter, UpdateQuery, encoded, parameters, update_query
 from feedmirror.web.streamed import Remembered, accepts_gzip, array_answer, cursor_headers, unless_known
+from feedmirror.web.watch import Watch
 
 if TYPE_CHECKING:
     from feedmirror.storage import Storage
@@ -25,12 +27,18 @@ if TYPE_CHECKING:
 
 
 class TableUpdates:
-    """Answers polls of tables. `follower` None: each of them from the database."""
+    """Answers polls of tables. `follower` and `watch`: see `Updates`."""
 
-    def __init__(self, open_storage: "Callable[[], Storage]", follower: "Follower | None" = None):
+    def __init__(
+        self,
+        open_storage: "Callable[[], Storage]",
+        follower: "Follower | None" = None,
+        watch: Watch | None = None,
+    ):
         self._open_storage = open_storage
         self._follower = follower
-        self._remembered = Remembered(-1)
+        self._watch = watch or Watch(open_storage)
+        self._remembered = Remembered(-1, self._watch.told)
 
     def answer(self, source_id: str, query_string: str, *, accept_encoding: str = "", known: str = "") -> Answer:
         """Answer one poll. `known`: If-None-Match. Never raises for what a client sent, nor for MongoDB being away."""
@@ -40,26 +48,26 @@ class TableUpdates:
     def _current(self, source_id: str, query_string: str, *, gzip: bool) -> Answer:
         follower = self._follower
         if follower is None:
-            return self._made(source_id, query_string, gzip=gzip)
+            return self._made(source_id, query_string, self._watch.told, gzip=gzip)
         if not follower.is_live:
             with follower.instead():
                 if follower.lost:
                     return json_unavailable(follower.lost)
                 if not follower.is_live:
-                    return self._made(source_id, query_string, gzip=gzip)
-        version, remembered = follower.window.version, self._remembered
-        if version != remembered.version:
-            remembered = self._remembered = Remembered(version)
+                    return self._made(source_id, query_string, self._watch.told, gzip=gzip)
+        version, told, remembered = follower.window.version, self._watch.told, self._remembered
+        if version != remembered.version or told is not remembered.told:
+            remembered = self._remembered = Remembered(version, told)
         question = (source_id, query_string, gzip)
         answer = remembered.answers.get(question)
         if answer is None:
             # it holds what was committed up to this version, and maybe more, so it holds until the next
-            answer = self._made(source_id, query_string, gzip=gzip)
+            answer = self._made(source_id, query_string, told, gzip=gzip)
             if answer.status == 200:
                 remembered.keep(question, answer)
         return answer
 
-    def _made(self, source_id: str, query_string: str, *, gzip: bool) -> Answer:
+    def _made(self, source_id: str, query_string: str, told: Told, *, gzip: bool) -> Answer:
         try:
             query = update_query(parameters(query_string))
             update = _look_up(source_id, query, self._open_storage())
@@ -71,6 +79,7 @@ class TableUpdates:
             return json_error(404, "There is no table of this name.")
         members = [row_json(row).encode() for row in update.rows]
         headers = cursor_headers(
+            told,
             head_us=update.head_us,
             cursor_us=update.cursor_us,
             gap_us=update.gap_us,

@@ -22,6 +22,11 @@ def ago(moment: datetime, now: datetime) -> str:
     return f"{duration(seconds)} ago"
 
 
+def lasting(since: datetime, now: datetime) -> str:
+    """How long something has lasted: "for 3 min"."""
+    return f"for {duration(max(0, round((now - since).total_seconds())))}"
+
+
 def until(moment: datetime | None, now: datetime) -> str:
     """How soon `moment` is: "in 20 s", "now" if it has come, "not planned" if there is none."""
     if moment is None:

@@ -4,15 +4,18 @@ The driver's own words name hosts and states of the cluster: they go to the log,
 """
 
 import logging
-from functools import cache
 
 from pymongo.errors import ConnectionFailure, PyMongoError
 
-from feedmirror.errors import NewerSchema, StorageError, Upgrading
+from feedmirror.errors import StorageError, Upgrading
+from feedmirror.outages import Outage, say
 
 FAILURES = (PyMongoError, StorageError)
 
 _logger = logging.getLogger(__name__)
+
+_database = Outage("MongoDB")
+_data = Outage("the stored data")
 
 
 def is_away(error: Exception) -> bool:
@@ -21,19 +24,22 @@ def is_away(error: Exception) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """Log the failure, and say it in one line that may be shown to anybody."""
-    if isinstance(error, NewerSchema):  # for good: each request would find the same
-        _say_once(str(error))
-        return str(error)
+    """Log the failure, once while it lasts, and say it in one line that every reader may see."""
     if isinstance(error, Upgrading):  # the process that is at it says how far it is
-        return str(error)
+        return words(error)
     if isinstance(error, StorageError):
-        _logger.warning("Storage is of no use: %s", error)
-        return str(error)
-    _logger.warning("MongoDB is away: %s", type(error).__name__)
-    return "The database is away; try again in a few seconds."
+        say(_logger, _data.begins(error))
+    else:
+        say(_logger, _database.begins(type(error).__name__))
+    return words(error)
 
 
-@cache
-def _say_once(text: str) -> None:
-    _logger.error("Nothing is served: %s", text)
+def is_back() -> None:
+    """Something was read: log the end of a failure, if there was one."""
+    say(_logger, _database.ends())
+    say(_logger, _data.ends())
+
+
+def words(error: Exception) -> str:
+    """The failure in one line that every reader may see."""
+    return str(error) if isinstance(error, StorageError) else "The database is away; try again in a few seconds."

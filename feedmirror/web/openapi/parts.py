@@ -5,6 +5,7 @@ from typing import Any
 
 from feedmirror.web import query
 from feedmirror.web.asked import LARGEST_BODY
+from feedmirror.web.polling import HEADER as POLLING
 
 Json = dict[str, Any]
 
@@ -91,6 +92,10 @@ CURSOR = {
     "Feedmirror-Head": header_of("The highest stamp there is."),
     "Feedmirror-Cursor": header_of("The answer is complete up to here; ask on with it as `timestamp`."),
     "Feedmirror-Gap": header_of("Of what came after `timestamp`, some up to here is no longer kept."),
+    POLLING: header_of(
+        "`live`: due sources are polled. `stalled`: nothing is, and `words` says for how long and why. `unknown`.",
+        {"type": "string", "pattern": '^(live|unknown|stalled;words="[ -!#-~]+")$'},
+    ),
     "ETag": header_of("Of this very answer."),
 }
 LISTING = header_of("Another one whenever the API lists other rows, or in another order.")

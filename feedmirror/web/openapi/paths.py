@@ -167,7 +167,7 @@ _SOURCES: Json = {
     },
     "/api/window": {
         "get": get_of(
-            "How the part of the stream stands that the answering process keeps in memory.",
+            "How the part of the stream stands that the answering process keeps in memory, and polling behind it.",
             {"200": in_json("How it stands.", ref_to("Window"))},
             tag="sources",
         )
@@ -357,6 +357,23 @@ _AROUND: Json = {
         "get": get_of(
             "Whether somebody answers.",
             {"200": in_json("Yes.", object_of({"ping": {"type": "string", "const": "pong"}}))},
+            tag="around",
+        )
+    },
+    "/healthz": {
+        "get": get_of(
+            "Whether the process is alive: it answers, and asks nothing for it.",
+            {"200": in_json("Yes.", object_of({"alive": {"type": "boolean", "const": True}}))},
+            tag="around",
+        )
+    },
+    "/readyz": {
+        "get": get_of(
+            "Whether the process can serve, and what else is not as it should be.",
+            {
+                "200": in_json("It can; `ok` is false where something else is missing.", ref_to("Readiness")),
+                "503": in_json("It cannot: another one should be asked.", ref_to("Readiness")),
+            },
             tag="around",
         )
     },

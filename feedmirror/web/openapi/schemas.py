@@ -1,6 +1,7 @@
 """What is in answers, by name."""
 
 from feedmirror.models import JobState, SeriesStatus, State
+from feedmirror.web.health import CHECKS
 from feedmirror.web.openapi.parts import (
     COUNT,
     MOMENT,
@@ -14,6 +15,7 @@ from feedmirror.web.openapi.parts import (
     or_null,
     ref_to,
 )
+from feedmirror.web.polling import PollingState
 
 SCHEMAS: Json = {
     "Error": object_of({"error": TEXT, "parameter": TEXT, "field": TEXT}, optional=("parameter", "field")),
@@ -39,6 +41,7 @@ SCHEMAS: Json = {
         {
             **{"id": TEXT, "name": TEXT, "kind": TEXT, "url": TEXT, "tags": TEXTS},
             **{"state": {"type": "string", "enum": [state.value for state in State]}, "items": COUNT},
+            **{"overdue_since": or_null(MOMENT), "mistake": or_null(TEXT)},
             **{"every_s": or_null(NUMBER), "interval_s": or_null(NUMBER)},
             **{name: or_null(MOMENT) for name in ("last_at", "last_ok_at", "last_new_at", "next_at")},
             **{"why": TEXT, "items_per_hour": or_null(NUMBER), "items_per_day": or_null(NUMBER)},
@@ -53,7 +56,9 @@ SCHEMAS: Json = {
         {
             "sources": list_of(ref_to("Source")),
             "counts": object_of(
-                dict.fromkeys(("active", "failing", "waiting", "window_lost", "retired", "live", "all"), COUNT)
+                dict.fromkeys(
+                    ("active", "overdue", "failing", "waiting", "window_lost", "retired", "live", "all"), COUNT
+                )
             ),
             "mistakes": TEXTS,
         }
@@ -73,8 +78,29 @@ SCHEMAS: Json = {
             "state": {"type": "string", "enum": ["live", "starting", "lost", "none"]},
             **{"behind": or_null(NUMBER), "lost": or_null(TEXT), "items": COUNT, "bytes": COUNT},
             **{"head": TEXT, "floor": TEXT},
+            "polling": object_of(
+                {
+                    "state": {"type": "string", "enum": [state.value for state in PollingState]},
+                    **{"alarm": or_null(TEXT), "last_at": or_null(MOMENT)},
+                    **{"workers": or_null(COUNT), "overdue": or_null(COUNT)},
+                }
+            ),
         },
         optional=("behind", "lost", "items", "bytes", "head", "floor"),
+    ),
+    "Readiness": object_of(
+        {
+            "ready": {"type": "boolean", "description": "Every check that is needed to serve holds."},
+            "ok": {"type": "boolean", "description": "Every check holds."},
+            "checks": object_of(dict.fromkeys(CHECKS, ref_to("Check"))),
+        }
+    ),
+    "Check": object_of(
+        {
+            "ok": {"type": "boolean"},
+            "needed": {"type": "boolean", "description": "Without it this process cannot serve."},
+            "reason": or_null(TEXT),
+        }
     ),
     "Created": object_of({"status": {"type": "string", "const": "success"}, "data": object_of({"task_id": TEXT})}),
     "Status": object_of(
