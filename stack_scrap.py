@@ -29,6 +29,7 @@ from feedmirror.memory import share_between_threads
 from feedmirror.models import Finished, Item
 from feedmirror.parent import end_with_parent
 from feedmirror.polling_process import PollingProcess
+from feedmirror.schema_gate import SchemaTask
 from feedmirror.storage import Storage
 from feedmirror.worker_log import say_outages_once
 from feedmirror.worker_steps import END_SOON, EndSoon, ScheduleKeeper
@@ -40,7 +41,7 @@ _LOOK_S = 60
 # The longest deadline of a fetch there is, and time to keep what it brought.
 _JOB_S = 900
 
-app = Celery("stack_scrap")
+app = Celery("stack_scrap", task_cls=SchemaTask)
 app.config_from_object(celeryconfig)
 app.steps["worker"].update({EndSoon, ScheduleKeeper})
 
@@ -50,7 +51,7 @@ def _broker() -> dict[str, Any]:
     try:
         return broker_settings(Settings.from_environ())
     except ConfigError as error:
-        sys.exit(f"feedmirror: {error}")
+        sys.exit(tell(error))
 
 
 log = logging.getLogger(__name__)

@@ -42,7 +42,7 @@ def open_storage(settings: Settings, *, creates: bool = True) -> Iterator[Storag
     with nullcontext() if settings.mongodb_uri else mongod.running(settings):
         connection = Connection(settings.database_uri, timeout_s=_TIMEOUT_S)
         with closing(connection):
-            yield Storage(connection.database()).prepare()
+            yield Storage(connection.database()).prepare(patience_s=None)
 
 
 def _check_that_there_is_one(settings: Settings) -> None:

@@ -12,15 +12,15 @@ from collections.abc import Callable
 
 from pymongo.errors import PyMongoError
 
-from feedmirror.errors import ConfigError, FeedmirrorError
+from feedmirror.errors import FeedmirrorError, exit_code
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
+INTERRUPTED = 130
 
 
 def tell(error: FeedmirrorError | PyMongoError) -> int:
     """Say in one line why a command ends; its exit status."""
     sys.stderr.write(f"feedmirror: {' '.join(str(error).split())}\n")
-    return USAGE if isinstance(error, ConfigError) else FAILED
+    return exit_code(error)
 
 
 def ended(command: Callable[[], int]) -> int:

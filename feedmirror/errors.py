@@ -5,7 +5,9 @@ FeedmirrorError
 ├── FetchError       no document came: a value on the source, its `kind` decides how it backs off
 ├── ParseError       a document came and is no feed: a value on the source as well
 ├── StorageError     MongoDB answers, and not as we need it
-│   └── NotAReplicaSet
+│   ├── NotAReplicaSet
+│   ├── NewerSchema  a newer Feedmirror has written the data: nothing here may read or write it
+│   └── Upgrading    the data is older, and is being brought up to date: later
 └── MongodError      the bundled MongoDB cannot run here: the text says what is missing
 
 What is not in this tree is a bug, or MongoDB away (`pymongo.errors.PyMongoError`), and is never swallowed.
@@ -89,5 +91,24 @@ class NotAReplicaSet(StorageError):
     """A standalone MongoDB: it has neither the transactions nor the change streams that the cursor needs."""
 
 
+class NewerSchema(StorageError):
+    """The data has a form that this program does not know."""
+
+    def __init__(self, found: int, known: int):
+        super().__init__(
+            f"the data was written by a newer Feedmirror (schema {found}, this one knows {known}): "
+            "update Feedmirror, or name other data with MONGODB_URI or FEEDMIRROR_DATA"
+        )
+
+
+class Upgrading(StorageError):
+    """The data is being brought up to date, and cannot be used before that is done."""
+
+
 class MongodError(FeedmirrorError):
     """The bundled MongoDB cannot run here."""
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code of a program that this ends: 2 where running it again cannot help, 1 where the work failed."""
+    return 2 if isinstance(error, NewerSchema | ConfigError) else 1

@@ -80,11 +80,7 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Register before anything is claimed in this id's name, if MongoDB answers; else with the first beat."""
-        try:
-            self._register(self._open_storage())
-        except (PyMongoError, StorageError) as error:
-            log.debug("not registered yet: %s", error)
+        """Begin; does not wait for MongoDB, since a pool takes a process that is slow to start for dead."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -94,13 +90,14 @@ class Heartbeat:
             self._thread.join(2 * EVERY_S)  # it may wait for a server that is away
 
     def _run(self) -> None:
-        while not self._ending.wait(EVERY_S):
+        while not self._ending.is_set():
             try:
                 self._beat(self._open_storage())
             except (PyMongoError, StorageError) as error:
                 log.debug("no heartbeat: %s", error)
             except Exception:
                 log.exception("a bug in Feedmirror")
+            self._ending.wait(EVERY_S)
 
     def _beat(self, storage: Storage) -> None:
         if not storage.processes.beat(self.id):

@@ -84,6 +84,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "command_line": {"errors"},
     "broker": {"config", "outages"},
+    "data_check": {*BASE, "config", "db", "storage"},
+    "schema_gate": {*BASE, "command_line", "config", "data_check"},
     "mongodb_broker": set(),
     "work": {*BASE, "config", "fetch", "poll", "politeness", "storage", "table"},
     "celeryconfig": {"ticks"},
@@ -99,18 +101,19 @@ ALLOWED: dict[str, set[str]] = {
             "memory",
             "parent",
             "polling_process",
+            "schema_gate",
             "storage",
             "worker_log",
             "worker_steps",
         ),
     },
-    "site": {*BASE, "config", "web"},
+    "site": {*BASE, "config", "data_check", "web"},
 }
 # Alone among the web's modules they know settings, or that they are processes which listen.
 ALLOWED_TO_MODULES = {
     "feedmirror.web.assembled": {"broker", "config", "db", "disk"},
     "feedmirror.web.server": {"memory", "preflight"},
-    "feedmirror.web.processes": {"config", "memory", "parent", "preflight"},
+    "feedmirror.web.processes": {"config", "data_check", "memory", "parent", "preflight"},
 }
 
 # Programs of their own, which use whatever they show or try out; nothing of the house may stand on them.

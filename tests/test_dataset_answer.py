@@ -27,6 +27,13 @@ def test_rows_and_columns_are_counted_and_the_line_goes_forwards() -> None:
     assert answer.preview.rows == ('["2026-11-20", 2.5]', '["2026-11-19", -3]', '["2026-11-18", null]')
 
 
+def test_columns_that_are_not_drawn_are_counted() -> None:
+    answer = read(an_answer([list(range(120)), [1]], columns=[f"c{number}" for number in range(121)]))
+    assert (len(answer.preview.lines), answer.preview.further) == (50, 71)
+    assert len(answer.columns) == 121
+    assert read(an_answer([[1, 2]])).preview.further == 0
+
+
 def test_the_order_of_the_members_does_not_matter() -> None:
     body = (
         b'{"dataset_data": {"data": [["2026-11-20", 1]], "column_names": ["Date", "a"]}, "other": [[1], {"data": 2}]}'

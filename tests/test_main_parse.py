@@ -33,6 +33,7 @@ def test_json_says_all_that_is_kept(feed: str, capsys: pytest.CaptureFixture[str
         "encoding": "utf-8",
         "recovered": False,
         "truncated": False,
+        "notices": [],
         "title": "News",
         "next": None,
         "identity": "link",

@@ -93,7 +93,8 @@ def test_entries_lost_to_the_parsers_limits_are_admitted():
 def test_a_document_has_so_many_entries_and_no_more():
     page = page_of(rss("<item/>" * (ENTRIES + 1)))
     assert len(page.entries) == ENTRIES
-    assert page.truncated
+    assert [cut.words(number) for cut, number in page.cuts.items()] == ["1 entry left out: the first 50,000 are read"]
+    assert not page.truncated  # to read it again would bring no more
 
 
 def test_a_document_type_declares_names_and_nothing_else():

@@ -2,7 +2,8 @@
 
 import pytest
 
-from feedmirror.parse.links import MAX_LENGTH, absolute
+from feedmirror.parse.limits import LINK
+from feedmirror.parse.links import absolute
 
 BASE = "https://example.org/a/b?c"
 
@@ -52,7 +53,7 @@ def test_an_address_is_made_absolute_and_written_in_one_way(link: str, expected:
         "http://[",
         "http://example.org:port/",
         "urn:uuid:1",
-        "https://example.org/" + "x" * MAX_LENGTH,
+        "https://example.org/" + "x" * LINK,
     ],
 )
 def test_other_addresses_lead_nowhere(link: str | None):

@@ -843,7 +843,9 @@ def test_no_more_pages_are_read_than_the_setting_allows(mirror: Mirror, storage:
     for number in range(1, 9):
         path = "/feed" if number == 1 else f"/{number}"
         mirror.server.serve(path, paged(f"/{number + 1}", entry(str(number))))
-    assert sorted(titles(mirror.poll().new)) == ["1", "2", "3"]
+    outcome = mirror.poll()
+    assert sorted(titles(outcome.new)) == ["1", "2", "3"]
+    assert outcome.notices == ("not all of its older pages were read: FEEDMIRROR_FIRST_PAGES is 3",)
 
 
 def test_each_older_page_counts_as_a_request_of_its_group_and_waits_for_its_turn(
@@ -866,7 +868,9 @@ def test_older_pages_for_which_the_groups_limits_leave_no_room_are_left_out(
     mirror.server.serve("/2", paged("/3", entry("b")))
     mirror.server.serve("/3", atom(entry("c")))
     mirror.watch("/feed", group="two a day", per_day=2)
-    assert sorted(titles(mirror.poll().new)) == ["a", "b"]
+    outcome = mirror.poll()
+    assert sorted(titles(outcome.new)) == ["a", "b"]
+    assert outcome.notices == ("not all of its older pages were read: its group's limits leave no room",)
     assert mirror.server.requests_for("/3") == []
     assert "its group's limits leave no room" in caplog.text
 
@@ -881,6 +885,7 @@ def test_an_older_page_that_cannot_be_read_costs_the_others_nothing(
     assert outcome.ok
     assert titles(outcome.new) == ["a"]
     assert "older pages" in caplog.text
+    assert outcome.notices[0].startswith("not all of its older pages were read: ")
 
 
 def test_a_page_of_a_private_feed_leads_to_no_other_private_address(mirror: Mirror) -> None:
@@ -892,6 +897,19 @@ def test_a_page_of_a_private_feed_leads_to_no_other_private_address(mirror: Mirr
 
 
 # -- documents that are not well, and edits that have to wait
+
+
+def test_what_is_cut_is_told_with_the_source_that_of_older_pages_with_it(mirror: Mirror, storage: Storage) -> None:
+    mirror.server.serve("/feed", paged("/2", entry("a", title="x" * 2_001), entry("b", title="y" * 3_000)))
+    mirror.server.serve("/2", atom(entry("c", title="z" * 2_001)))
+    told = ("3 titles cut at 2,000 characters",)
+    assert mirror.poll().notices == told
+    assert mirror.source().looks.notices == told
+    mirror.poll()  # nothing has changed, and it still holds
+    assert mirror.source().looks.notices == told
+    mirror.server.serve("/feed", atom(entry("d")))
+    mirror.poll()
+    assert mirror.source().looks.notices == ()
 
 
 @pytest.mark.parametrize(

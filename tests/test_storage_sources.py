@@ -13,7 +13,7 @@ from pymongo.database import Database
 from feedmirror.errors import Failure
 from feedmirror.models import Finished, Item, Outcome, Postponed, Remembered, Source, Validators, WatchedSource
 from feedmirror.storage import Storage
-from feedmirror.storage.sources import Claim, Sources
+from feedmirror.storage.sources import Claim, Sources, note_overdue
 from tests.waiting import wait_until
 
 # Longer than any test, and short enough to end within one.
@@ -750,3 +750,17 @@ def test_only_a_source_that_rests_can_be_forgotten(sources: Sources) -> None:
     watch(sources, "b")
     assert [sources.forget(one) for one in ("a", "b", "a")] == [True, False, False]
     assert [watched.source.id for watched in sources.all()] == ["b"]
+
+
+def test_data_of_an_older_version_learns_when_its_sources_are_overdue(
+    sources: Sources, database: Database[dict[str, Any]]
+) -> None:
+    watch(sources, "a", "b")
+    database["sources"].update_many({}, {"$unset": {"overdue_at": ""}, "$set": {"looks.interval_s": 3600.0}})
+    database["sources"].update_one({"_id": "b"}, {"$unset": {"looks.interval_s": ""}})
+    said: list[str] = []
+    for _ in range(2):  # it may be killed at its end
+        note_overdue(database, said.append)
+    late = {one["_id"]: one["overdue_at"] - one["due_at"] for one in database["sources"].find()}
+    assert late == {"a": timedelta(minutes=6), "b": timedelta(seconds=10)}
+    assert said == ["2 sources", "0 sources"]

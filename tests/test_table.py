@@ -20,7 +20,7 @@ from feedmirror.table import (
     titled,
     value_in,
 )
-from feedmirror.table.columns import MOST_COLUMNS
+from feedmirror.table.columns import MOST_SHOWN
 from feedmirror.table.values import moment_of
 
 TEXT, NUMBER, PERCENT, TIME, LINK, IMAGE = (
@@ -210,7 +210,7 @@ def test_columns_come_on_behind_those_that_are_known_and_get_their_type_with_the
 def test_there_is_an_end_to_the_columns() -> None:
     wide = {f"c{number}": number for number in range(500)}
     columns = extended((), [wide], new=True)
-    assert len(columns) == MOST_COLUMNS
+    assert len(columns) == MOST_SHOWN
     assert extended(columns, [{"more": 1}], new=True) == columns
 
 

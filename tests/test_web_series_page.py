@@ -100,6 +100,21 @@ def test_the_list_says_how_each_stands(client: Client, storage: Storage) -> None
     assert "You are &lt;b&gt;wrong&lt;/b&gt;" in text
 
 
+def test_a_page_says_how_many_columns_it_cannot_draw(client: Client, series: SeriesWriter) -> None:
+    series.bring(prices(3))
+    assert "further-columns" not in client.get(series.path).text
+    series.bring([list(range(120))] * 2, columns=[f"c{number}" for number in range(120)])
+    page = client.get(series.path).text
+    assert f'>70 more columns in the <a href="/timeseries?id={series.id}">data as it came</a>' in page
+
+
+def test_a_page_says_that_rows_are_too_long_to_be_shown(client: Client, series: SeriesWriter) -> None:
+    series.bring([["2026-01-02", "x" * 10_001]], columns=["Date", "Text"])
+    page = client.get(series.path).text
+    assert "Its rows are too long to be shown here" in page
+    assert "has no rows" not in page
+
+
 def test_a_page_asks_often_only_while_something_is_to_come(client: Client, series: SeriesWriter) -> None:
     def interval(path: str) -> int:
         found = re.search(r'id="current" data-interval="(\d+)"', client.get(path).text)

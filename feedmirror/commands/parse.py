@@ -82,6 +82,7 @@ def as_json(page: Page, identified: Identified) -> dict[str, Any]:
         "encoding": page.encoding,
         "recovered": page.recovered,
         "truncated": page.truncated,
+        "notices": [cut.words(number) for cut, number in page.cuts.items()],
         "title": page.title,
         "next": page.next,
         "identity": identified.rule,
@@ -119,6 +120,7 @@ def _show_text(feed: str, page: Page, identified: Identified) -> None:
     notes = [page.format, page.encoding or "", f"identity {identified.rule}", f"{len(identified.items)} items"]
     notes += ["recovered"] if page.recovered else []
     notes += ["truncated"] if page.truncated else []
+    notes += [cut.words(number) for cut, number in page.cuts.items()]
     lines = [f"{feed}: {page.title or '(no title)'}", f"  {', '.join(filter(None, notes))}"]
     lines += [f"  next: {page.next}"] if page.next else []
     for entry in identified.items.values():

@@ -6,6 +6,7 @@ whole microseconds since the epoch.
 """
 
 from feedmirror.models.mirror import (
+    Cut,
     Document,
     Entry,
     Finished,
@@ -44,6 +45,7 @@ from feedmirror.models.on_demand import (
 __all__ = [
     "LOOK",
     "SERIES",
+    "Cut",
     "Document",
     "Entry",
     "Finished",

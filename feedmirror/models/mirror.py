@@ -70,13 +70,26 @@ class Hints:
     skip_days: frozenset[int] = frozenset()
 
 
+class Cut(NamedTuple):
+    """A limit that a document went beyond: one of what, several of what, and what was done about them."""
+
+    one: str
+    many: str
+    done: str
+
+    def words(self, number: int) -> str:
+        """So many of them, in plain words."""
+        return f"{number:,} {self.one if number == 1 else self.many} {self.done}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """One document of a source, parsed: its entries in document order.
 
     `next` is the URL of the following page (older entries) if the document names one. `recovered`: the strict
     parser refused the document, and the entries are what a forgiving one could read. `truncated`: its end is missing,
-    and the entries are those that had arrived whole.
+    and the entries are those that had arrived whole. `cuts` counts what went beyond a limit, and was kept in part or
+    not at all.
     """
 
     entries: tuple[Entry, ...]
@@ -87,6 +100,7 @@ class Page:
     recovered: bool = False
     truncated: bool = False
     hints: Hints = Hints()
+    cuts: Mapping[Cut, int] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,9 +95,11 @@ class Preview:
 
     `lines`: for each column of numbers its name and points, in the order of their places, as many as a picture has
     room for. A place is a moment in seconds since the epoch if `is_time`, else a row's number. `rows`: the first rows,
-    as the API lists them, in JSON.
+    as the API lists them, in JSON, those that are too long to be shown apart. `further` counts the columns behind those
+    that can be drawn.
     """
 
     is_time: bool = False
     lines: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict, hash=False)
     rows: tuple[str, ...] = ()
+    further: int = 0

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 
 from feedmirror.errors import ParseError
 from feedmirror.models import Page
-from feedmirror.parse import atom, discovery, json_feed, rss, xml
+from feedmirror.parse import atom, discovery, json_feed, limits, rss, xml
 from feedmirror.parse.dates import DateReader
 from feedmirror.parse.fields import Reading
 from feedmirror.parse.names import ATOM, RSS, Names, split_tag
@@ -42,6 +42,12 @@ def parse(body: bytes, *, url: str, content_type: str = "") -> Page:
     """
     if not body.strip():
         raise ParseError("the document is empty")
+    with limits.counted() as cuts:
+        page = _read(body, url, content_type)
+    return replace(page, cuts=dict(cuts)) if cuts else page
+
+
+def _read(body: bytes, url: str, content_type: str) -> Page:
     dates = DateReader(datetime.now(UTC))
     if _JSON.match(body):
         return json_feed.read(body, content_type, url, dates)
@@ -59,7 +65,7 @@ def _from_xml(tree: xml.Tree, url: str, dates: DateReader) -> Page:
     own_tags = [tree.root.tag, *(child.tag for child in tree.root.iterchildren("{*}channel"))]
     reading = Reading(url=url, names=Names(family, *own_tags), dates=dates, has_base=tree.has_base)
     page = _READERS[family](tree.root, reading)
-    return replace(page, encoding=tree.encoding, recovered=tree.recovered, truncated=tree.truncated or page.truncated)
+    return replace(page, encoding=tree.encoding, recovered=tree.recovered, truncated=tree.truncated)
 
 
 def _local_name(element: xml.Element) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from feedmirror.models import Entry, Page
 from feedmirror.parse import html, limits, modules
 from feedmirror.parse.fields import Fields, Reading, markup_in, text_in
-from feedmirror.parse.limits import author_of, guid_of, title_of
+from feedmirror.parse.limits import author_of, guid_of, summary_of, title_of
 from feedmirror.parse.xml import Element
 
 _HTML_TYPES = frozenset({"html", "xhtml", "text/html", "application/xhtml+xml", "text/xhtml", "xml", "text/xml"})
@@ -24,11 +24,10 @@ def read(root: Element, reading: Reading) -> Page:
     """The page that an Atom document is: a feed, or a single entry (RFC 4287, 2)."""
     feed = Fields(root, reading)
     alone = reading.names[root.tag] == "entry"
-    elements, beyond = limits.first_of([root] if alone else feed.each("entry"))
+    elements = limits.first_of([root] if alone else feed.each("entry"))
     inherited = "" if alone else authors(feed)
     return Page(
         entries=tuple(_entry(Fields(element, reading), inherited) for element in elements),
-        truncated=beyond,
         format="atom 0.3" if _is_draft(root) else "atom 1.0",
         title="" if alone else title_of(title(feed.first("title"))),
         next=next_page(feed, "link"),
@@ -73,6 +72,7 @@ def title(element: Element | None) -> str:
 def summary(element: Element, base: str) -> str:
     """A text construct as sanitised HTML."""
     is_html, text = _construct(element)
+    text = summary_of(text)
     return html.clean(text, base) if is_html else html.from_text(text)
 
 

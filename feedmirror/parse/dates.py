@@ -11,6 +11,9 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from feedmirror.models import Cut
+from feedmirror.parse import limits
+
 # Real feeds do not announce what they publish; a year allows for calendars of events, and for broken clocks.
 FUTURE = timedelta(days=366)
 # No date is longer; dateparser's time grows with the length.
@@ -18,6 +21,7 @@ MAX_LENGTH = 80
 # dateparser takes 3 to 20 ms a date: this bounds a document to a few seconds. A feed's dates are all of one kind,
 # so a feed that needs guessing at all has few different ones in a page.
 MAX_GUESSES = 200
+_NOT_GUESSED = Cut("date", "dates", f"left out: in no known form, of which {MAX_GUESSES} are guessed")
 
 _LANGUAGES = ["en", "de", "fr", "es", "it", "pt", "nl", "ru", "pl", "cs", "hu", "el", "tr", "sv", "ja", "ko", "zh"]
 
@@ -97,6 +101,7 @@ class DateReader:
     def _guessed(self, text: str) -> datetime | None:
         if text not in self._guesses:
             if len(self._guesses) >= MAX_GUESSES:
+                limits.note(_NOT_GUESSED)
                 return None
             self._guesses[text] = _guess(text)
         return self._guesses[text]

@@ -124,6 +124,6 @@ def markup_in(element: Element) -> str:
         local = split_tag(descendant.tag)[1]
         # a broken document has names that are none, and no name of HTML's has anything but letters and digits
         descendant.tag = local if _HTML_NAME.fullmatch(local) else "span"
-    inside = [html.from_text(element.text or "")]
+    inside = [html.escaped(element.text or "")]
     inside += [etree.tostring(child, encoding="unicode", method="html") for child in element]
     return "".join(inside)

@@ -12,14 +12,20 @@ from typing import Literal
 
 import nh3
 
+from feedmirror.models import Cut
+from feedmirror.parse import limits
+
 # nh3 (ammonia, html5ever) takes time quadratic in the depth of nesting, and a reader's page wants no book: 50,000
 # nested elements took ten seconds, 256 take a quarter of a millisecond.
-MAX_LENGTH = 100_000
+MAX_LENGTH = limits.SUMMARY
 MAX_DEPTH = 256
 # A line of text, such as a title, with its markup: ten times what is kept of it.
 MAX_LINE_LENGTH = 20_000
 # Longer than nearly all names of tags and of people; bounds what is remembered of them.
 MAX_REMEMBERED_LENGTH = 100
+
+_TOO_DEEP = Cut("summary", "summaries", f"without markup: nested more than {MAX_DEPTH} deep")
+_TOO_LONG = Cut("title or name", "titles or names", f"cut at {MAX_LINE_LENGTH:,} characters of markup")
 
 REL = "noopener nofollow ugc"
 
@@ -98,6 +104,7 @@ def clean(markup: str, base: str = "") -> str:
     if "<" not in markup and "&" not in markup and ">" not in markup:
         return markup
     if markup.count("<") > MAX_DEPTH and _depth(markup) > MAX_DEPTH:
+        limits.note(_TOO_DEEP)
         return from_text(html.unescape(_ANY_TAG.sub("", markup)))
     # What stands in a frame is meant for those who do not see the frame, and html5ever takes it for plain text. Asking
     # first whether there is one takes as long.
@@ -107,17 +114,26 @@ def clean(markup: str, base: str = "") -> str:
 
 def from_text(text: str) -> str:
     """Plain text as markup that shows just that."""
-    return html.escape(windows_1252_controls(text[:MAX_LENGTH]).strip(), quote=False)
+    return escaped(text[:MAX_LENGTH])
+
+
+def escaped(text: str) -> str:
+    """`from_text` of a part of what is still to be cleaned, however long."""
+    return html.escape(windows_1252_controls(text).strip(), quote=False)
 
 
 def text_of(markup: str) -> str:
     """What a reader of this markup would read, on one line."""
-    markup = markup[:MAX_LINE_LENGTH]
+    if is_cut := len(markup) > MAX_LINE_LENGTH:
+        markup = markup[:MAX_LINE_LENGTH]
     if "<" in markup:
         markup = _HTML_TAG.sub("", _BREAK.sub(" ", _SCRIPT.sub(_unclosed_script, markup)))
     if "&" in markup:
         markup = html.unescape(markup)
-    return one_line(markup)
+    line = one_line(markup)
+    if is_cut and len(line) <= limits.AUTHOR:  # a longer one is cut again, and counted then
+        limits.note(_TOO_LONG)
+    return line
 
 
 def name_of(markup: str) -> str:

@@ -10,10 +10,10 @@ from itertools import islice
 from typing import Any
 
 from feedmirror.errors import ParseError
-from feedmirror.models import Entry, Page
+from feedmirror.models import Cut, Entry, Page
 from feedmirror.parse import encoding, html, limits, links, modules
 from feedmirror.parse.dates import DateReader
-from feedmirror.parse.limits import author_of, guid_of, title_of
+from feedmirror.parse.limits import author_of, guid_of, summary_of, title_of
 
 _VERSION = "https://jsonfeed.org/version/"
 
@@ -21,6 +21,7 @@ _JSON = json.JSONDecoder(strict=False)  # line breaks within strings are common,
 _ITEMS = re.compile(r'"items"\s*:\s*\[')
 # Where items may begin in a document that breaks off: each is tried once, and takes as long as the text before it.
 _MAX_STARTS = 5
+_STRANGE = Cut("entry", "entries", "left out: not a JSON object")
 _NEXT = re.compile(r"[\s,]*(?=\S)")
 
 Member = Any  # whatever stands in the JSON; every use of it looks first
@@ -35,15 +36,18 @@ def read(body: bytes, content_type: str, url: str, dates: DateReader) -> Page:
         raise ParseError("JSON, but no JSON Feed: it has neither its version nor items")
     authors = _authors(feed)
     items = feed.get("items")
-    objects, beyond = limits.first_of(items if isinstance(items, list) else ())
+    listed = limits.first_of(items if isinstance(items, list) else ())
+    objects = [item for item in listed if isinstance(item, dict)]
+    if strange := len(listed) - len(objects):
+        limits.note(_STRANGE, strange)
     return Page(
-        entries=tuple(_entry(item, url, authors, dates) for item in objects if isinstance(item, dict)),
+        entries=tuple(_entry(item, url, authors, dates) for item in objects),
         format=f"json feed {version.removeprefix(_VERSION)[:10]}".strip(),
         title=title_of(html.one_line(_text(feed.get("title")))),
         next=links.absolute(_text(feed.get("next_url")), url),
         encoding=decoded.encoding,
         recovered=truncated or not decoded.clean,
-        truncated=truncated or beyond,
+        truncated=truncated,
     )
 
 
@@ -107,9 +111,9 @@ def _link(item: dict[str, Member], guid: str, url: str) -> str | None:
 
 def _summary(item: dict[str, Member], url: str) -> str:
     return (
-        html.from_text(_text(item.get("summary")))
-        or html.clean(_text(item.get("content_html")), url)
-        or html.from_text(_text(item.get("content_text")))
+        html.from_text(summary_of(_text(item.get("summary"))))
+        or html.clean(summary_of(_text(item.get("content_html"))), url)
+        or html.from_text(summary_of(_text(item.get("content_text"))))
     )
 
 

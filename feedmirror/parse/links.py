@@ -6,8 +6,7 @@ Knows what a safe address is (RFC 3986) and nothing of feeds.
 import re
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
-# Longer than any browser or server takes; what is longer is no address but an attack or an accident.
-MAX_LENGTH = 8_192
+from feedmirror.parse import limits
 
 # What needs no work at all: nearly every link of nearly every feed.
 _PLAIN = re.compile(r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)+(?:[/?#][!-\[\]-~]*)?")
@@ -23,7 +22,10 @@ def absolute(link: str | None, base: str = "") -> str | None:
     Normalised as far as no server can tell the difference (RFC 3986, 6.2.2.1 and 6.2.3): case of scheme and host, the
     default port. The fragment stays: it may be all that tells two entries apart.
     """
-    if link is None or len(link) > MAX_LENGTH:
+    if link is None:
+        return None
+    if len(link) > limits.LINK:
+        limits.note(limits.CUT_LINK)
         return None
     if _PLAIN.fullmatch(link):
         return link

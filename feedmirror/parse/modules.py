@@ -8,12 +8,9 @@ from collections.abc import Iterable, Iterator
 
 from feedmirror.parse import html
 from feedmirror.parse.fields import Fields, text_in
-from feedmirror.parse.limits import AUTHOR
+from feedmirror.parse.limits import AUTHOR, tags_of
 from feedmirror.parse.xml import Element
 
-# More than anybody reads, and enough for a feed that lists keywords; a hostile one must not fill a document.
-MAX_TAGS = 100
-MAX_TAG_LENGTH = 200
 # Ten digits: beyond any count of votes or comments, and within what MongoDB and JavaScript keep exactly.
 _MAX_DIGITS = 10
 
@@ -37,9 +34,7 @@ def distinct(tags: Iterable[str]) -> tuple[str, ...]:
     """Tags, each of them one line, as one keeps them: none empty, each once, in order."""
     found = dict.fromkeys(tags)
     found.pop("", None)
-    kept = tuple(found)[:MAX_TAGS]
-    # the common case at half the time: together they are shorter than one may be
-    return kept if len("".join(kept)) <= MAX_TAG_LENGTH else tuple(tag[:MAX_TAG_LENGTH] for tag in kept)
+    return tags_of(found)
 
 
 def _module_tags(fields: Fields) -> Iterator[str]:

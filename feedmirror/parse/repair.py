@@ -9,6 +9,8 @@ import re
 from html.entities import html5
 from itertools import count
 
+from feedmirror.models import Cut
+from feedmirror.parse import limits
 from feedmirror.parse.html import without_forbidden
 
 # Long enough for any name or phrase; a longer replacement could blow a document up.
@@ -16,6 +18,12 @@ MAX_ENTITY = 100
 MAX_ENTITIES = 500
 # Enough for every entry's "&author;", and no more than a few hundred kilobytes of growth.
 MAX_EXPANSIONS = 10_000
+_NOT_DECLARED = Cut(
+    "entity",
+    "entities",
+    f"left out: more than {MAX_ENTITIES} are declared, or one has more than {MAX_ENTITY} characters",
+)
+_NOT_EXPANDED = Cut("reference", "references", f"left as written: {MAX_EXPANSIONS:,} to entities are replaced")
 
 # Comments are matched so as to be passed over: they may speak of `<rss>`.
 _START = re.compile(
@@ -100,6 +108,8 @@ def _declared_entities(inside: str) -> dict[str, str]:
         value = entity[2] if entity[2] is not None else entity[3]
         if len(value) <= MAX_ENTITY and len(declared) < MAX_ENTITIES:
             declared.setdefault(entity[1], value)
+        else:
+            limits.note(_NOT_DECLARED)
     return declared
 
 
@@ -110,8 +120,10 @@ def _with_entities(text: str, entities: dict[str, str]) -> str:
         name = match["name"]
         if name is None or name in _XML_NAMES:
             return match[0]
-        if name in entities and next(expansions) < MAX_EXPANSIONS:
-            return entities[name]
+        if name in entities:
+            if next(expansions) < MAX_EXPANSIONS:
+                return entities[name]
+            limits.note(_NOT_EXPANDED)
         return _html_entity(name) or match[0]
 
     return _AMPERSAND.sub(replaced, text)

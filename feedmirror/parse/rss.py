@@ -11,7 +11,7 @@ from feedmirror.models import Entry, Page
 from feedmirror.parse import atom, html, limits, modules
 from feedmirror.parse.fields import Fields, Reading, markup_in, text_in
 from feedmirror.parse.hints import hints_of
-from feedmirror.parse.limits import author_of, guid_of, title_of
+from feedmirror.parse.limits import author_of, guid_of, summary_of, title_of
 from feedmirror.parse.names import split_tag
 from feedmirror.parse.xml import Element
 
@@ -40,10 +40,9 @@ def read(root: Element, reading: Reading) -> Page:
     channel_element = top.first("channel")
     channel = top if channel_element is None else top.within(channel_element)
     in_site = replace(reading, url=_site(channel) or reading.url)
-    items, beyond = limits.first_of(_items(top, channel))
+    items = limits.first_of(_items(top, channel))
     return Page(
         entries=tuple(_entry(Fields(item, in_site)) for item in items),
-        truncated=beyond,
         format=_format(root),
         title=title_of(_title(channel.first("title", "dc:title"))),
         next=atom.next_page(channel, "atom:link"),
@@ -108,7 +107,8 @@ def _link(fields: Fields, guid: str) -> str | None:
     for element in fields.each("link"):
         if link := fields.link(text_in(element), element):
             return link
-    if link := atom.first_address(fields, atom.links_by_relation(fields).get("alternate", ())):
+    alternates = atom.links_by_relation(fields).get("alternate", ())
+    if link := atom.first_address(fields, (element for element in alternates if element.get("href"))):
         return link
     if link := atom.first_address(fields, atom.links_by_relation(fields, "atom:link").get("alternate", ())):
         return link
@@ -149,7 +149,7 @@ def _person(fields: Fields, element: Element) -> str:
 
 def _summary(fields: Fields) -> str:
     for element in fields.all(*_SUMMARIES):
-        if summary := html.clean(markup_in(element), fields.base(element)):
+        if summary := html.clean(summary_of(markup_in(element)), fields.base(element)):
             return summary
     for element in fields.all(*_ATOM_SUMMARIES):
         if summary := atom.summary(element, fields.base(element)):

@@ -7,6 +7,7 @@ look    document -> parse -> identify -> store
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from hashlib import sha224
@@ -37,15 +38,16 @@ def look(visit: Visit) -> Outcome:
         log.debug("%s: not changed since the last look", source.name)
         return unchanged
     page = _parsed(document)
+    told = _Told(page)
     log.debug("%s: %s in %s, %d entries", source.name, page.format, page.encoding, len(page.entries))
     is_first = visit.watched.looks.last_ok_at is None
-    entries = (*page.entries, *_older(page, visit)) if is_first else page.entries
+    entries = (*page.entries, *_older(page, visit, told)) if is_first else page.entries
     stored, identified = _store(entries, visit, visit.watched.identity)
     listed = len(identified.items)
     shared = listed - len(stored.new) - stored.sighted
     if not is_first and listed and not shared:
         # items may have fallen out since the last look; the pages that follow may still have them
-        further, identified = _store(_older(page, visit), visit, identified.rule)
+        further, identified = _store(_older(page, visit, told), visit, identified.rule)
         stored += further
     return replace(
         unchanged,
@@ -53,7 +55,7 @@ def look(visit: Visit) -> Outcome:
         sighted=stored.sighted,
         edited=stored.edited,
         identity=identified.rule,
-        notices=_notices(page),
+        notices=told.notices(),
         listed=listed,
         shared=shared,
         hints=page.hints,
@@ -87,39 +89,65 @@ def _identify(entries: Iterable[Entry], visit: Visit, rule: str | None) -> Ident
     return settle(identified, visit.storage.items.get(identified.former_ids))
 
 
-def _older(page: Page, visit: Visit) -> Iterator[Entry]:
+class _Told:
+    """What is to be told of the documents of one look: of the first, and of the older pages behind it."""
+
+    def __init__(self, page: Page):
+        self._page = page
+        self._cuts = Counter(page.cuts)
+        self._older = ""
+
+    def add(self, older: Page) -> None:
+        """An older page was read as well."""
+        self._cuts.update(older.cuts)
+
+    def not_all(self, source: Source, why: str) -> None:
+        """There are older pages that were not read."""
+        self._older = f"not all of its older pages were read: {why}"
+        log.warning("%s: %s", source.name, self._older)
+
+    def notices(self) -> tuple[str, ...]:
+        """What was not well, or beyond a limit, with what could be read all the same."""
+        state = ""
+        if self._page.truncated:
+            state = "truncated: its end is missing"
+        elif self._page.recovered:
+            state = "recovered: it is not well-formed"
+        cuts = (cut.words(number) for cut, number in self._cuts.items())
+        return tuple(filter(None, (state, *cuts, self._older)))
+
+
+def _older(page: Page, visit: Visit, told: _Told) -> Iterator[Entry]:
     """The entries of the pages that follow the first.
 
     As many as there are, up to a number of pages and as long as the visit lasts; a page that cannot be had ends it.
     """
     source = visit.source
     seen = {source.url}
-    for _ in range(visit.settings.first_pages - 1):
-        if page.next is None or page.next in seen or visit.is_over:
+    most = visit.settings.first_pages
+    for read in range(1, most + 1):
+        if page.next is None or page.next in seen:
+            return
+        if read == most or visit.is_over:
+            told.not_all(source, "there was no time for more" if read < most else f"FEEDMIRROR_FIRST_PAGES is {most}")
             return
         seen.add(page.next)
         try:
             document = visit.further(page.next)
             if document is None:
-                log.warning("%s: not all of its older pages were read: its group's limits leave no room", source.name)
+                told.not_all(source, "its group's limits leave no room")
                 return
             page = _parsed(document)
         except (FetchError, ParseError) as error:
-            log.warning("%s: of its older pages, one could not be read: %s", source.name, error)
+            told.not_all(source, str(error))
             return
+        told.add(page)
         yield from page.entries
 
 
 def _parsed(document: Document) -> Page:
     with _reading:
         return parse(document.body or b"", url=document.url, content_type=document.content_type)
-
-
-def _notices(page: Page) -> tuple[str, ...]:
-    """What was not well with a document that could be read all the same."""
-    if page.truncated:
-        return ("truncated: its end is missing",)
-    return ("recovered: it is not well-formed",) if page.recovered else ()
 
 
 def _still_valid(remembered: Remembered) -> Remembered:

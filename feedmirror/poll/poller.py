@@ -222,7 +222,10 @@ def _report(watched: WatchedSource, outcome: Outcome, look: NextLook) -> None:
         log.warning("%s: %s; next try in %.0f s", name, outcome.error, look.interval_s)
     if outcome.ok and failed_before:
         log.info("%s: well again after %d failures", name, watched.looks.failures)
-    if look.window_lost:
+    # a feed that turns over between any two polls says so at its source, and here once
+    if look.window_lost and (
+        watched.looks.window_lost_at is None or watched.looks.window_lost_at != watched.looks.last_ok_at
+    ):
         log.warning("%s: no entry is shared with the last look, so some may have been missed", name)
     arrived = len(outcome.new) + outcome.sighted + outcome.arrived
     if arrived or outcome.edited:

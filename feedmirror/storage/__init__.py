@@ -1,5 +1,6 @@
 """Everything that is kept, and every question asked of it.
 
+    schema     the number of the form that the data has, and the steps from one to the next
     clock      the one document that numbers new items and edits in commit order
     items      the stream: store what a page brings, give what came since
     groups     what each publisher's patience still allows; `ledger` reads it for showing
@@ -16,6 +17,7 @@ A collection's documents are known to its module alone; models go in and come ou
 is not known here. Errors of pymongo pass through: MongoDB away is for the caller to say.
 """
 
+from collections import defaultdict
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -30,6 +32,7 @@ from feedmirror.storage.jobs import Jobs
 from feedmirror.storage.ledger import Ledger
 from feedmirror.storage.processes import Processes
 from feedmirror.storage.retention import Retention
+from feedmirror.storage.schema import Gate, Schema
 from feedmirror.storage.series import SeriesStore
 from feedmirror.storage.sheets import Sheets
 from feedmirror.storage.sources import Sources
@@ -39,8 +42,13 @@ from feedmirror.storage.watchlist import Watchlist
 
 __all__ = ["Storage"]
 
+# How long a caller waits for older data to be brought up to date: less than a task of the worker may take.
+_PATIENCE_S = 20.0
+
 # The databases that this process has prepared, by the client that reaches them.
 _prepared: WeakKeyDictionary[MongoClient[dict[str, Any]], set[str]] = WeakKeyDictionary()
+# Those that it has asked for their schema.
+_gates: WeakKeyDictionary[MongoClient[dict[str, Any]], defaultdict[str, Gate]] = WeakKeyDictionary()
 
 
 class Storage:
@@ -62,26 +70,34 @@ class Storage:
         self.processes = Processes(database)
         self.retention = Retention(database)
 
-    def prepare(self) -> "Storage":
-        """Check that the server can keep what we promise, and make the indexes; once a process.
+    def prepare(self, *, only_reads: bool = False, patience_s: float | None = _PATIENCE_S) -> "Storage":
+        """Check that the data is of our version and that the server can keep what we promise, and make the indexes.
 
-        Raises NotAReplicaSet for a standalone server.
+        All but the first once a process, and the first once a second. `only_reads`: goes on with older data where
+        that can be read while it is brought up to date; `patience_s` is how long others wait for that (None: until
+        it is done). Raises NewerSchema, Upgrading, and NotAReplicaSet for a standalone server.
         """
+        gate = _gates.setdefault(self._database.client, defaultdict(Gate))[self._database.name]
         prepared = _prepared.setdefault(self._database.client, set())
         if self._database.name not in prepared:
             _refuse_standalone(self._database)
-            self.clock.create()
-            self.items.create_indexes()
-            self.sources.create_indexes()
-            self.watchlist.create_indexes()
-            self.processes.create_indexes()
-            self.groups.create_indexes()
-            self.ledger.create_indexes()
-            self.tables.create_indexes()
-            self.jobs.create_indexes()
-            self.series.create_indexes()
+        is_ours = gate.admit(Schema(self._database), only_reads=only_reads, patience_s=patience_s)
+        if is_ours and self._database.name not in prepared:
+            self._create()
             prepared.add(self._database.name)
         return self
+
+    def _create(self) -> None:
+        self.clock.create()
+        self.items.create_indexes()
+        self.sources.create_indexes()
+        self.watchlist.create_indexes()
+        self.processes.create_indexes()
+        self.groups.create_indexes()
+        self.ledger.create_indexes()
+        self.tables.create_indexes()
+        self.jobs.create_indexes()
+        self.series.create_indexes()
 
     def release(self, process_id: str) -> int:
         """Free all that a process holds which ended or died; how many sources that were.

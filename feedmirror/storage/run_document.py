@@ -29,14 +29,16 @@ def column_document(column: Column) -> _Document:
 
 def columns_of(document: Mapping[str, Any]) -> tuple[Column, ...]:
     """The columns of a table, from the document of its runs."""
-    return tuple(
-        Column(
-            path=tuple(column["path"]),
-            title=column["title"],
-            type=ColumnType(column["type"]) if column["type"] else None,
-            history_s=column["history_s"],
-        )
-        for column in document.get("columns", ())
+    return tuple(map(column_of, document.get("columns", ())))
+
+
+def column_of(document: Mapping[str, Any]) -> Column:
+    """A column, from its document."""
+    return Column(
+        path=tuple(document["path"]),
+        title=document["title"],
+        type=ColumnType(document["type"]) if document["type"] else None,
+        history_s=document["history_s"],
     )
 
 
@@ -51,5 +53,7 @@ def run_of(document: Mapping[str, Any]) -> Run:
         columns=columns_of(document),
         shape=document.get("shape", 0),
         is_first="listed" not in document,
+        further=document.get("further", 0),
+        is_beyond=document.get("is_beyond", False),
         **counts,
     )

@@ -209,9 +209,11 @@ def _preview_document(preview: Preview) -> _Document:
     lines = [
         {"name": name, "x": [x for x, _ in line], "y": [y for _, y in line]} for name, line in preview.lines.items()
     ]
-    return {"is_time": preview.is_time, "lines": lines, "rows": list(preview.rows)}
+    return {"is_time": preview.is_time, "lines": lines, "rows": list(preview.rows), "further": preview.further}
 
 
 def _preview(document: Mapping[str, Any]) -> Preview:
     lines = {line["name"]: tuple(zip(line["x"], line["y"], strict=True)) for line in document["lines"]}
-    return Preview(is_time=document["is_time"], lines=lines, rows=tuple(document["rows"]))
+    return Preview(
+        is_time=document["is_time"], lines=lines, rows=tuple(document["rows"]), further=document.get("further", 0)
+    )

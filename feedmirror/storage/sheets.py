@@ -16,9 +16,10 @@ from pymongo.database import Database
 
 from feedmirror.errors import StorageError
 from feedmirror.storage.clock import Clock
+from feedmirror.storage.further_columns import FurtherColumns
 from feedmirror.storage.history import History
 from feedmirror.storage.run_document import WALKING, columns_of, run_of
-from feedmirror.table import Row, Standing, TableOrder, TablePage, TableUpdate
+from feedmirror.table import Column, Row, Standing, TableOrder, TablePage, TableUpdate, all_columns
 
 _Document = dict[str, Any]
 
@@ -37,6 +38,7 @@ class Sheets:
         self._runs = database["runs"]
         self._seen = database["seen"]
         self._history = History(database)
+        self._further = FurtherColumns(database)
         self._clock = clock
 
     def has(self, source_id: str) -> bool:
@@ -51,6 +53,11 @@ class Sheets:
     def standings(self, *, limit: int) -> list[Standing]:
         """How the first `limit` tables stand, by their sources' ids."""
         return [_standing(document) for document in self._runs.find().sort("_id", ASCENDING).limit(limit)]
+
+    def columns(self, standing: Standing) -> tuple[Column, ...]:
+        """All columns of a table: those that are shown, and those that are only exported."""
+        further = self._further.of(standing.source_id) if standing.further else ()
+        return all_columns(standing.columns, further, is_beyond=standing.is_beyond)
 
     # -- some rows at a time
 
@@ -232,6 +239,8 @@ def _standing(document: _Document) -> Standing:
         listing=document.get("listing", ""),
         walking=run_of(document) if document["state"] == WALKING else None,
         why=document.get("why"),
+        further=document.get("further", 0),
+        is_beyond=document.get("is_beyond", False),
     )
 
 

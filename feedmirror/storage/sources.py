@@ -10,7 +10,8 @@ server_clock.py). When to look again is decided elsewhere and handed in.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -19,6 +20,7 @@ from typing import Any
 from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateMany, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
 from feedmirror.errors import Failure
 from feedmirror.models import Finished, Hints, Looks, Outcome, Postponed, Remembered, Source, Validators, WatchedSource
@@ -247,6 +249,19 @@ def _changed(watched: WatchedSource, change: _Document, *, interval_s: float) ->
 def _due_or_began(began_at: _Document) -> _Document:
     """When a poll was due, or a moment before it began if that is later. The clock may have been set back since."""
     return {"$min": [began_at, {"$max": ["$was_due_at", {"$subtract": [began_at, _MOMENT_MS]}]}]}
+
+
+def note_overdue(database: Database[_Document], say: Callable[[str], None]) -> None:
+    """Write `overdue_at` where an older version has not: a step of the schema."""
+    sources = database["sources"]
+    last_interval_s = {"$ifNull": ["$looks.interval_s", {"$ifNull": ["$source.every_s", 0]}]}
+    late_ms = {"$max": [1000 * _OVERDUE_AFTER_S, {"$multiply": [last_interval_s, 1000 * _OVERDUE_PART]}]}
+    overdue_at = {"$add": ["$due_at", {"$toLong": late_ms}]}
+    noted = sources.update_many({"overdue_at": {"$exists": False}}, [{"$set": {"overdue_at": overdue_at}}])
+    say(f"{noted.modified_count} sources")
+    # the index that claims were answered from before
+    with suppress(OperationFailure):
+        sources.drop_index("active_1_due_at_1")
 
 
 # The fields of an update pipeline; what is not named keeps its value.

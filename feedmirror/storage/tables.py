@@ -23,11 +23,12 @@ from pymongo.database import Database
 
 from feedmirror.errors import StorageError
 from feedmirror.storage.clock import Clock, stamp_us
+from feedmirror.storage.further_columns import FurtherColumns
 from feedmirror.storage.history import History
 from feedmirror.storage.indexes import have_indexes
 from feedmirror.storage.row_document import form_of, place_in_columns, row_document
 from feedmirror.storage.run_document import ENDED, GIVEN_UP, WALKING, column_document, kept_position, progress, run_of
-from feedmirror.table import Column, RowText, Run, extends
+from feedmirror.table import Column, Covered, RowText, Run, extends
 
 _Document = dict[str, Any]
 
@@ -61,10 +62,12 @@ class Tables:
         self._runs = database["runs"]
         self._seen = database["seen"]
         self._history = History(database)
+        self._further = FurtherColumns(database)
         self._clock = clock
 
     def create_indexes(self) -> None:
         """One for every query made here."""
+        self._further.create_indexes()
         have_indexes(
             self._rows,
             [
@@ -129,6 +132,7 @@ class Tables:
         """Forget a table, some rows at a time: how many went each time. From the first on there is no table."""
         self._runs.delete_one({"_id": source_id})
         self._seen.delete_many({"source": source_id})
+        self._further.forget_all(source_id)
         while ids := [row["_id"] for row in self._rows.find({"source": source_id}, {"_id": 1}).limit(_PORTION)]:
             self._history.forget(ids)
             self._rows.delete_many({"_id": {"$in": ids}})
@@ -148,7 +152,7 @@ class Tables:
 
         `rows`: each by its id, in the order of the page. `columns`: those of the table, from now on. Raises Superseded.
         """
-        run = self._reshaped(run, columns)
+        run = self._widened(self._reshaped(run, columns), rows)
         new = changed = 0
         form = form_of(run.columns)
         page = _digest_of_ids(rows)
@@ -182,8 +186,22 @@ class Tables:
         if tuple(columns) == run.columns:
             return run
         shape = run.shape if extends(columns, run.columns) else run.shape + 1
+        shown = Covered(columns)
+        self._further.add(run.source_id, [column for column in run.columns if column.path not in shown])
         self._advance(run, {"columns": [column_document(column) for column in columns], "shape": shape})
-        return replace(run, columns=tuple(columns), shape=shape)
+        self._further.forget(run.source_id, columns)
+        further = self._further.count(run.source_id)
+        return self._noted(replace(run, columns=tuple(columns), shape=shape), further, is_beyond=run.is_beyond)
+
+    def _widened(self, run: Run, rows: Mapping[str, RowText]) -> Run:
+        """The run, with the columns that these rows add to what is exported."""
+        added, is_beyond = self._further.note(run.source_id, run.columns, (row.value for row in rows.values()))
+        return self._noted(run, run.further + added, is_beyond=run.is_beyond or is_beyond)
+
+    def _noted(self, run: Run, further: int, *, is_beyond: bool) -> Run:
+        if (further, is_beyond) != (run.further, run.is_beyond):
+            self._runs.update_one({"_id": run.source_id}, {"$set": {"further": further, "is_beyond": is_beyond}})
+        return replace(run, further=further, is_beyond=is_beyond)
 
     def shows_again(self, run: Run, rows: Iterable[str]) -> bool:
         """Whether a page of this run had these very rows."""

@@ -12,11 +12,13 @@ from typing import Any
 from feedmirror.table.models import Column, ColumnType, Path
 from feedmirror.table.values import member, moment_of, number_of
 
-# Nobody reads more across; what is not shown is in the JSON and in what is exported.
-MOST_COLUMNS = 60
+# A screen has room for fewer; all others are in what is exported (see `further`).
+MOST_SHOWN = 60
 # An object within a row gets a column for each member; one within that is shown as it is.
 _DEEPEST = 2
 _LOOKED_AT = 50
+# Of a name in a path: that of a column is short, and an object whose keys are texts has no columns.
+_LONGEST_NAME = 500
 
 _IDENTIFIERS = re.compile(r"(?:^|_)(?:id|ids|number|no|year|zip|phone|rank|code)$|(?<=[a-z])(?:Id|Number|Year|Code)$")
 _TIMES = re.compile(
@@ -36,7 +38,7 @@ def extended(known: Sequence[Column], rows: Iterable[Any], *, new: bool) -> tupl
         there = {column.path for column in columns}
         paths = _leaves(dict.fromkeys(path for row in sample for path in _paths(row)), sample)
         added = (Column(path, titled(path), _type(path, sample)) for path in paths if path not in there)
-        columns += [column for _, column in zip(range(MOST_COLUMNS - len(columns)), added, strict=False)]
+        columns += [column for _, column in zip(range(MOST_SHOWN - len(columns)), added, strict=False)]
     return tuple(columns)
 
 
@@ -45,13 +47,20 @@ def extends(columns: Sequence[Column], former: Sequence[Column]) -> bool:
     return [column.path for column in columns[: len(former)]] == [column.path for column in former]
 
 
-def _paths(value: Any, above: Path = ()) -> Iterator[Path]:
+def _paths(value: Any) -> Iterator[Path]:
+    return (path for path, _ in places(value) if can_have_column(path, value))
+
+
+def places(value: Any, above: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Every place in a row that can have a column, with what stands there."""
     if isinstance(value, Mapping) and value and len(above) < _DEEPEST:
         for name, inner in value.items():
-            if name and _can_be_kept(name):
-                yield from _paths(inner, (*above, name))
+            if inner and isinstance(inner, Mapping):
+                yield from places(inner, (*above, name))
+            else:
+                yield (*above, name), inner
     else:
-        yield above or ("",)
+        yield above or ("",), value
 
 
 def _leaves(paths: Iterable[Path], rows: Sequence[Any]) -> list[Path]:
@@ -65,9 +74,14 @@ def _is_leaf(value: Any) -> bool:
     return value not in (None, "", {}) and not isinstance(value, Mapping)
 
 
-def _can_be_kept(name: str) -> bool:
+def can_have_column(path: Path, row: Any) -> bool:
+    """Whether there may be a column for this place in the row."""
+    return all(map(_is_name, path)) or not isinstance(row, Mapping)
+
+
+def _is_name(name: str) -> bool:
     """Half of a surrogate pair is no text that a database would take."""
-    return not any("\ud800" <= sign <= "\udfff" for sign in name)
+    return 0 < len(name) <= _LONGEST_NAME and (name.isascii() or not any("\ud800" <= one <= "\udfff" for one in name))
 
 
 def titled(path: Path) -> str:
@@ -77,11 +91,17 @@ def titled(path: Path) -> str:
 
 
 def _type(path: Path, rows: Sequence[Any]) -> ColumnType | None:
-    """What the values at this path are, by the first that is there, and by what it is called."""
-    values = [value for row in rows if (value := member(row, path)) not in (None, "", [], {})]
-    if not values:
-        return None
-    name = path[-1]
+    """What the values at this path are, and by what it is called; None where there are none."""
+    values = [value for row in rows if says_something(value := member(row, path))]
+    return type_of(path[-1], values) if values else None
+
+
+def says_something(value: Any) -> bool:
+    return value not in (None, "", [], {})
+
+
+def type_of(name: str, values: Sequence[Any]) -> ColumnType:
+    """What these values, of which there are some, are shown as."""
     if all(isinstance(value, str) and _ADDRESS.fullmatch(value) for value in values):
         is_image = bool(_IMAGES.search(name)) or all(_PICTURE.fullmatch(value) for value in values)
         return ColumnType.IMAGE if is_image else ColumnType.LINK

@@ -77,7 +77,8 @@ class Run:
     `position` is where it goes on, as its kind understands it; None: it was at the end.
     `rows`, `new` and `changed` count those of the pages so far, `tries` the failures in a row at this position.
     `columns` are those of the table, `shape` a number that is another one when they are not the same as before plus
-    more. `is_first`: none was complete before, so that the table is listed as this one finds it.
+    more. `is_first`: none was complete before, so that the table is listed as this one finds it. `further` counts the
+    columns that are only exported, `is_beyond`: some values have no column of their own (see `further`).
     """
 
     source_id: str
@@ -92,6 +93,8 @@ class Run:
     columns: tuple[Column, ...] = ()
     shape: int = 0
     is_first: bool = False
+    further: int = 0
+    is_beyond: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +136,8 @@ class Standing:
     """What is known of a table.
 
     `rows` counts those that are there. `complete_at` is the end of the last complete run, and `complete_from` its
-    beginning; both None before the first. For `listing` see `TableUpdate`. `walking` is the run that is under way,
-    `why` what the last one that was given up stumbled over.
+    beginning; both None before the first. For `listing` see `TableUpdate`, for `further` and `is_beyond` see `Run`.
+    `walking` is the run that is under way, `why` what the last one that was given up stumbled over.
     """
 
     source_id: str
@@ -146,6 +149,8 @@ class Standing:
     listing: str = ""
     walking: Run | None = None
     why: str | None = None
+    further: int = 0
+    is_beyond: bool = False
 
     @property
     def is_known(self) -> bool:

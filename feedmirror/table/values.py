@@ -53,11 +53,15 @@ def member(value: Any, path: Path) -> Any:
 
 def value_in(row: Any, column: Column) -> Value:
     """What the row says in this column; None if nothing. Lists and objects are their JSON, on one line."""
-    found: Any = member(row, column.path)
+    return value_of(member(row, column.path), column)
+
+
+def value_of(found: Any, column: Column) -> Value:
+    """The same of what stands at the column's place."""
     if found is None or found == "":
         return None
     if isinstance(found, dict | list):
-        return _written(found) if found else None
+        return written(found) if found else None
     if isinstance(found, float):  # of a row that was not loaded with its digits
         found = Decimal(repr(found))
     kind = column.type
@@ -69,13 +73,13 @@ def value_in(row: Any, column: Column) -> Value:
     return found  # type: ignore[no-any-return]
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
     """JSON with every digit of its numbers, which `json.dumps` has no way to write."""
     if isinstance(value, Mapping):
-        members = (f"{json.dumps(name, ensure_ascii=False)}: {_written(inner)}" for name, inner in value.items())
+        members = (f"{json.dumps(name, ensure_ascii=False)}: {written(inner)}" for name, inner in value.items())
         return "{" + ", ".join(members) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_written, value)) + "]"
+        return "[" + ", ".join(map(written, value)) + "]"
     return str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=False)
 
 

@@ -27,6 +27,8 @@ _ROOT = Path(__file__).resolve().parent.parent.parent
 
 # A page must learn within five seconds that MongoDB is away, its wait for a free thread included.
 _TIMEOUT_S = 2
+# The same page waits no longer for older data to be brought up to date, which goes on without it.
+_PATIENCE_S = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def assemble(settings: Settings) -> Site:
     connection = Connection(settings.database_uri, timeout_s=_TIMEOUT_S)
 
     def open_storage() -> Storage:
-        return Storage(connection.database()).prepare()
+        return Storage(connection.database()).prepare(only_reads=True, patience_s=_PATIENCE_S)
 
     window = Window(max_items=settings.window_items, max_bytes=settings.window_bytes)
     follower = Follower(open_storage, window, items=settings.window_items)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from feedmirror.errors import StorageError
+from feedmirror.errors import NewerSchema, StorageError
 from feedmirror.storage.tail import Gap, LetGo, Published, Removed
 from feedmirror.web import unavailable
 from feedmirror.web.window import Window
@@ -37,6 +37,8 @@ _AGAIN_S = 0.5
 _PATIENCE_S = 3.0
 # While more comes than can be followed, that is so again every few seconds.
 _SAID_AGAIN_S = 60.0
+# How often the follower asks whether the data still has our number.
+_ADMITTED_AGAIN_S = 1.0
 
 
 class Follower:
@@ -115,10 +117,11 @@ class Follower:
             try:
                 self._follow_once(ending)
             except unavailable.FAILURES as error:
-                if self._lost is None:
+                is_newer = isinstance(error, NewerSchema)
+                if self._lost is None and not is_newer:
                     self._say(str(error))
                 # a server that says no is there to be asked, while the window is filled anew
-                if unavailable.is_away(error) or self._heard_at is None:
+                if unavailable.is_away(error) or is_newer or self._heard_at is None:
                     self._lost = unavailable.reason(error)
                     self._settled.set()
             finally:
@@ -145,7 +148,11 @@ class Follower:
             self._heard_at, self._lost = began_at, None
             self._settled.set()
             has_caught_up = False  # with what came while it was being filled
+            admitted_at = began_at
             while not ending.is_set():
+                if time.monotonic() - admitted_at >= _ADMITTED_AGAIN_S:
+                    self._open_storage()
+                    admitted_at = time.monotonic()
                 event = events.next()
                 is_replay = isinstance(event, Published) and event.head_us <= recent.head_us
                 if event is not None and not is_replay:

@@ -23,7 +23,8 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from feedmirror.config import Settings
-from feedmirror.errors import ConfigError
+from feedmirror.data_check import refuse_newer
+from feedmirror.errors import ConfigError, NewerSchema, exit_code
 from feedmirror.memory import share_between_threads
 from feedmirror.parent import end_with_parent
 from feedmirror.preflight import port_taken
@@ -53,13 +54,17 @@ _FROM_TERMINAL = frozenset({signal.SIGINT, signal.SIGHUP})
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or Ctrl-C; raises ConfigError if nobody can listen there, or it is not known what to read."""
+    """Serve until SIGTERM or Ctrl-C; raises ConfigError for an address that cannot be listened on, or no MongoDB.
+
+    Raises NewerSchema as well; a process that is started later, on data that was upgraded meanwhile, answers 503.
+    """
     if taken := port_taken(settings.host, settings.port):
         raise ConfigError([taken])
     assemble(settings)  # what is wrong is to be said here and once
     # A forked child would inherit the locks of threads that it does not have.
     multiprocessing.set_start_method("spawn")
     _heed_terminal_alone()
+    refuse_newer(settings)  # the driver's threads take signals as well that are not blocked before they begin
     server = Granian(
         __name__,
         address=_address(settings.host),
@@ -137,6 +142,9 @@ def main() -> int:
     except ConfigError as error:
         sys.stderr.writelines(f"feedmirror: {mistake}\n" for mistake in error.mistakes)
         return 2
+    except NewerSchema as error:
+        sys.stderr.write(f"feedmirror: {error}\n")
+        return exit_code(error)
     return 0
 
 

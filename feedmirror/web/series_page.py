@@ -89,6 +89,7 @@ def context(series_id: str, given: Parameters, storage: "Storage", now: datetime
         "choices": _choices(series_id, names, preview),
         "left_out": [name for name in asked if name in preview.lines and name not in names],
         "most_lines": chart.MOST_LINES,
+        "further": preview.further,
         "picture": _chart(series, names, preview) if names else None,
         "figures": _figures(names, preview),
         "heads": [(column.title, column.type is not None and column.type.is_numeric) for column in columns],

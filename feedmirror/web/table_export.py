@@ -7,13 +7,13 @@ bytes is answered; what fails later breaks the file off, so that nobody takes a 
 import re
 import threading
 import urllib.parse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from feedmirror.errors import FeedmirrorError
-from feedmirror.table import Column, Row
+from feedmirror.errors import FeedmirrorError, StorageError
+from feedmirror.table import Column, Line, Row, loaded
 from feedmirror.web import unavailable
 from feedmirror.web.answer import Answer, Chunks, Incomplete, json_error, json_unavailable
 from feedmirror.web.export import FORMATS, Format
@@ -41,13 +41,20 @@ def answer(source_id: str, kind: str, open_storage: "Callable[[], Storage]", *, 
     if (format_ := FORMATS.get(kind)) is None:
         return json_error(404, f"A table is to be had as {', '.join(FORMATS)}.")
     try:
-        sheets = open_storage().sheets
+        storage = open_storage()
+        sheets = storage.sheets
         standing = sheets.standing(source_id)
         if not standing.is_known:
             return json_error(404, "There is no table of this name.")
         headers = _headers(format_, f"{source_id}-{datetime.now(UTC):%Y-%m-%d}.{kind}")
-        rows = () if head else sheets.every(source_id)
-        return Answer(200, headers, chunks=_nothing() if head else _begun(format_, standing.columns, rows))
+        if head:
+            return Answer(200, headers, chunks=_nothing())
+        head_us = storage.clock.head_us()
+        columns = sheets.columns(sheets.standing(source_id))
+        rows = sheets.every(source_id)
+        if format_.has_columns:
+            rows = _within(columns, rows, head_us)
+        return Answer(200, headers, chunks=_begun(format_, columns, rows))
     except Busy as error:
         return json_error(503, str(error), {"Retry-After": str(_BUSY_RETRY_S)})
     except unavailable.FAILURES as error:
@@ -63,6 +70,18 @@ def _headers(format_: Format, name: str) -> dict[str, str]:
         "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{exact}",
         "Cache-Control": "no-store",
     }
+
+
+def _within(columns: Sequence[Column], rows: Iterable[Row], head_us: int) -> Iterator[Row]:
+    """The rows, whose columns are known of all that changed up to the head.
+
+    Raises StorageError where a later one says something for which there is no column in this file.
+    """
+    line = Line(columns)
+    for row in rows:
+        if row.changed_us > head_us and not line.says_all_of(loaded(row.text)):
+            raise StorageError("a column came while its rows were read; begin again")
+        yield row
 
 
 def _begun(format_: Format, columns: Sequence[Column], rows: Iterable[Row]) -> Chunks:

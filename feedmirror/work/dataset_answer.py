@@ -21,6 +21,7 @@ from feedmirror.table import moment_of
 
 # Twice as many points as a picture has room for across: of each place the lowest and the highest.
 _PLACES = 500
+# Of which one is chosen to be drawn; all of them are in the data as it came.
 _MOST_COLUMNS = 50
 _ROWS_SHOWN = 100
 # Names and rows that somebody reads are far below; all of it has to fit into a document.
@@ -68,7 +69,7 @@ def _read(text: str) -> DatasetAnswer:
     if rows is None:
         raise ValueError("it has no dataset_data.data")
     names = tuple(str(name)[:_LONGEST_NAME] for name in columns[:_MOST_NAMES])
-    return DatasetAnswer(names, rows.number, rows.preview(names))
+    return DatasetAnswer(names, rows.number, rows.preview(names, len(columns)))
 
 
 def _list(value: Any) -> list[Any]:
@@ -164,6 +165,7 @@ class _Rows:
     """Rows as they come."""
 
     number: int = 0
+    _widest: int = 0
     _first: list[str] = field(default_factory=list)
     _places: "array[float]" = field(default_factory=lambda: array("d"))
     _columns: list["array[float]"] = field(default_factory=list)
@@ -174,13 +176,15 @@ class _Rows:
             self._first.append(written if isinstance(row, list) else f"[{written}]")
         moment = moment_of(cells[0]) if cells and isinstance(cells[0], str) else None
         self._places.append(nan if moment is None else moment.timestamp())
+        self._widest = max(self._widest, len(cells))
         while len(self._columns) < min(len(cells), _MOST_COLUMNS):
             self._columns.append(array("d", [nan]) * self.number)
         for number, numbers in enumerate(self._columns):
             numbers.append(_number(cells[number]) if number < len(cells) else nan)
         self.number += 1
 
-    def preview(self, names: Sequence[str]) -> Preview:
+    def preview(self, names: Sequence[str], named: int) -> Preview:
+        """The preview; `named`: how many columns have names."""
         is_time = bool(self.number) and all(map(isfinite, self._places))
         places = self._places if is_time else array("d", range(self.number))
         order = sorted(range(self.number), key=places.__getitem__)
@@ -188,7 +192,8 @@ class _Rows:
         for name, numbers in zip(names, self._columns, strict=False):
             if line := _line([n for n in order if isfinite(numbers[n])], numbers):
                 lines[name] = tuple((places[n], numbers[n]) for n in line)
-        return Preview(is_time=is_time, lines=lines, rows=tuple(self._first))
+        further = max(0, max(self._widest, named) - _MOST_COLUMNS)
+        return Preview(is_time=is_time, lines=lines, rows=tuple(self._first), further=further)
 
 
 def _number(value: Any) -> float:

@@ -22,7 +22,7 @@ from feedmirror.poll.api.options import MOST_PAGES, ApiOptions
 from feedmirror.poll.visit import Visit
 from feedmirror.storage.row_document import row_id
 from feedmirror.storage.tables import Superseded
-from feedmirror.table import Column, RowText, extended, member
+from feedmirror.table import MOST_COLUMNS, Column, RowText, extended, member
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,10 @@ _WORTH_WAITING_S = 1.0
 _ACCEPT = {"Accept": "application/json, */*;q=0.8"}
 # Changed, all rows would be others.
 _KEY = json.JSONEncoder(sort_keys=True, default=str)
+_TOO_WIDE = (
+    f"more than {MOST_COLUMNS:,} columns, or names that none can have: what they say is in the last column of .csv and "
+    ".xlsx, and in .jsonl"
+)
 # The rule by which rows get their ids.
 _BY_KEY = "key"
 
@@ -206,6 +210,8 @@ class _Walk:
 
     def _brought(self) -> Outcome:
         """What this visit brought."""
+        if self._run.is_beyond:
+            self._note(_TOO_WIDE)
         return Outcome(
             arrived=self._run.new - self._before.new,
             edited=self._run.changed - self._before.changed,

@@ -25,16 +25,17 @@ class Format:
     """A kind of file.
 
     `broken_end`: what to put at the end of one that ends too early, so that nothing reads it as a whole. Not every
-    server lets a client know that an answer was broken off.
+    server lets a client know that an answer was broken off. `has_columns`: what has no column is not in the file.
     """
 
     content_type: str
     write: Callable[[Sequence[Column], Iterable[Row]], Generator[bytes, None, None]]
     broken_end: bytes
+    has_columns: bool = True
 
 
 FORMATS = {
     "csv": Format(separated.CONTENT_TYPE, separated.write, separated.BROKEN_END),
-    "jsonl": Format(json_lines.CONTENT_TYPE, json_lines.write, json_lines.BROKEN_END),
+    "jsonl": Format(json_lines.CONTENT_TYPE, json_lines.write, json_lines.BROKEN_END, has_columns=False),
     "xlsx": Format(workbook.CONTENT_TYPE, workbook.write, workbook.BROKEN_END),
 }

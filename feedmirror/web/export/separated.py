@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from feedmirror.table import Column, Row, Value, loaded, value_in
+from feedmirror.table import Column, Line, Row, Value, loaded
 from feedmirror.web.export.headings import headings
 from feedmirror.web.export.portions import portions
 from feedmirror.web.representation import rfc3339
@@ -40,11 +40,14 @@ def _lines(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[str]:
     writer = csv.writer(line)  # its line ends are those of RFC 4180
     writer.writerow(map(_harmless, headings(columns)))
     yield _MARK + line.getvalue()
+    over = Line(columns)
     for row in rows:
-        value = loaded(row.text)
+        cells: list[str | int | None] = [None] * len(columns)
+        for number, value in over.values(loaded(row.text)):
+            cells[number] = _cell(value)
         line.seek(0)
         line.truncate()
-        writer.writerow([_cell(value_in(value, column)) for column in columns])
+        writer.writerow(cells)
         yield line.getvalue()
 
 

@@ -11,7 +11,7 @@ from itertools import chain, islice
 
 from xlsxwriter.utility import xl_col_to_name
 
-from feedmirror.table import Column, Row, loaded, value_in
+from feedmirror.table import Column, Line, Row, loaded
 from feedmirror.web.export.frame import Frame, sheet_part
 from feedmirror.web.export.portions import portions
 from feedmirror.web.export.spreadsheet_cells import Styles, cell
@@ -67,10 +67,11 @@ def _sheet(frame: Frame, number: int, rows: Iterable[Row], most_bytes: int) -> I
 
 
 def _rows(columns: Sequence[Column], rows: Iterable[Row], styles: Styles) -> Iterator[str]:
-    letters = [(column, xl_col_to_name(number)) for number, column in enumerate(columns)]
+    letters = [xl_col_to_name(place) for place in range(len(columns))]
+    over = Line(columns)
     for number, row in enumerate(rows, 2):
-        value = loaded(row.text)
-        cells = [cell(f"{letter}{number}", value_in(value, column), styles) for column, letter in letters]
+        values = over.values(loaded(row.text))
+        cells = [cell(f"{letters[place]}{number}", value, styles) for place, value in values]
         yield f'<row r="{number}">{"".join(cells)}</row>'
 
 
