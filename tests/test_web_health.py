@@ -93,7 +93,9 @@ def test_a_broker_or_a_disk_takes_no_page_away(fake: FakeStorage, watch: Watch) 
 
 
 @pytest.mark.parametrize("failure", [NewerSchema(2, 1), Upgrading("the data is being brought up to date")])
-def test_a_schema_of_another_program_does(client: Client, fake: FakeStorage, watch: Watch, failure: Exception) -> None:
+def test_a_schema_of_another_program_is_not_ready(
+    client: Client, fake: FakeStorage, watch: Watch, failure: Exception
+) -> None:
     fake.away = failure
     watch.look()
     reply = client.get("/readyz")
