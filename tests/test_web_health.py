@@ -11,6 +11,7 @@ import pytest
 from feedmirror import broker as broker_module
 from feedmirror.broker import Probe
 from feedmirror.config import Settings
+from feedmirror.errors import NewerSchema, Upgrading
 from feedmirror.storage import Storage
 from feedmirror.web.follower import Follower
 from feedmirror.web.health import CHECKS
@@ -23,6 +24,7 @@ from tests.serving import client_of
 from tests.waiting import wait_until
 from tests.wsgi_client import Client, Reply
 
+UNKNOWN = "Not known while the database cannot be read."
 AWAY = "The database is away; try again in a few seconds."
 
 
@@ -68,8 +70,7 @@ def test_ready_is_a_process_whose_database_answers(client: Client, fake: FakeSto
     fake.go_away()
     watch.look()
     assert client.request("HEAD", "/readyz").status == 503
-    unknown = "Not known while the database is away."
-    assert failed(client.get("/readyz")) == {"database": AWAY, "broker": AWAY, "worker": unknown}
+    assert failed(client.get("/readyz")) == {"database": AWAY, "broker": AWAY, "worker": UNKNOWN}
     fake.come_back()
     watch.look()
     assert failed(client.get("/readyz")) == {}
@@ -83,14 +84,22 @@ def test_no_worker_is_said_and_takes_no_page_away(client: Client, fake: FakeStor
     assert reply.status == 200
 
 
-def test_a_broker_or_a_disk_takes_no_page_away_and_a_schema_does(fake: FakeStorage, watch: Watch) -> None:
+def test_a_broker_or_a_disk_takes_no_page_away(fake: FakeStorage, watch: Watch) -> None:
     watch.look()
     reasons = {"disk": "the disk of data/ is full", "broker": "The broker is away."}
     client = client_of(lambda: fake, watch=watch, disk=lambda: reasons["disk"], broker=lambda: reasons["broker"])
     assert failed(client.get("/readyz")) == reasons
-    client = client_of(lambda: fake, watch=watch, schema=lambda: "its data are newer than this program")
+    assert client.get("/readyz").status == 200
+
+
+@pytest.mark.parametrize("failure", [NewerSchema(2, 1), Upgrading("the data is being brought up to date")])
+def test_a_schema_of_another_program_is_not_ready(
+    client: Client, fake: FakeStorage, watch: Watch, failure: Exception
+) -> None:
+    fake.away = failure
+    watch.look()
     reply = client.get("/readyz")
-    assert (reply.status, failed(reply)) == (503, {"schema": "its data are newer than this program"})
+    assert (reply.status, failed(reply)) == (503, {"schema": str(failure), "worker": UNKNOWN})
 
 
 def test_a_window_that_is_being_filled_is_not_ready(storage: Storage, fake: FakeStorage, watch: Watch) -> None:

@@ -58,7 +58,6 @@ def make_app(
     wake: "Callable[[str], None]" = lambda _: None,
     fresh_s: float = 3600,
     own_host: str = "localhost",
-    schema: "health.Ask" = lambda: None,
     broker: "health.Ask | None" = None,
     disk: "health.Ask" = lambda: None,
 ) -> cherrypy.Application:
@@ -68,13 +67,13 @@ def make_app(
     `poll_every_s` is how often an open page asks for news. `follower` keeps the newest part of the stream in memory;
     without one every poll asks the database. `watch` knows how polling stands; without one nothing is known of it.
     `updates`: what answers polls, where others use it too.
-    `wake`, `fresh_s`, `own_host`: see `OnDemand`. `schema`, `broker`, `disk`: see `health`.
+    `wake`, `fresh_s`, `own_host`: see `OnDemand`. `broker`, `disk`: see `health`.
     """
     watch = watch or Watch(storage_factory)
     on_demand = OnDemand(storage_factory, wake, fresh_s, own_host)
     assets = Assets(static_dir)
     pages = Pages(templates_dir, assets, poll_every_s=poll_every_s, watch=watch, disk=disk)
-    readiness = health.readiness(watch, follower, schema=schema, broker=broker, disk=disk)
+    readiness = health.readiness(watch, follower, broker=broker, disk=disk)
     root = Root(storage_factory, follower, watch, assets, pages, on_demand, readiness)
     # a page is only ever read; CherryPy answers any other method with 405 and what is allowed
     config = {

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from feedmirror.errors import NewerSchema, Upgrading
 from feedmirror.web.answer import JSON, Answer
 from feedmirror.web.watch import Watch
 
@@ -64,17 +65,27 @@ class Readiness:
         return Answer(200 if ready else 503, {"Content-Type": JSON, "Cache-Control": "no-store"}, body)
 
 
-def readiness(watch: Watch, follower: "Follower | None", *, schema: Ask, broker: Ask | None, disk: Ask) -> Readiness:
+def readiness(watch: Watch, follower: "Follower | None", *, broker: Ask | None, disk: Ask) -> Readiness:
     """All checks of a site; `broker` None: it is the database itself."""
     checks = (
-        Check(ask=lambda: watch.away, needed=True),
-        Check(ask=schema, needed=True),
+        Check(ask=lambda: _of_database(watch), needed=True),
+        Check(ask=lambda: _of_schema(watch), needed=True),
         Check(ask=lambda: _of_window(follower), needed=True),
-        Check(ask=broker or (lambda: watch.away)),
+        Check(ask=broker or (lambda: _of_database(watch))),
         Check(ask=lambda: _of_worker(watch)),
         Check(ask=disk),
     )
     return Readiness(dict(zip(CHECKS, checks, strict=True)))
+
+
+def _of_database(watch: Watch) -> str | None:
+    """A database whose schema is another one answers."""
+    return None if _of_schema(watch) else watch.away
+
+
+def _of_schema(watch: Watch) -> str | None:
+    failure = watch.failure
+    return str(failure) if isinstance(failure, NewerSchema | Upgrading) else None
 
 
 def _of_window(follower: "Follower | None") -> str | None:
@@ -87,5 +98,5 @@ def _of_window(follower: "Follower | None") -> str | None:
 def _of_worker(watch: Watch) -> str | None:
     polling = watch.polling
     if polling is None:
-        return "Not known while the database is away."
+        return "Not known while the database cannot be read."
     return watch.told.alarm or (None if polling.workers else "No worker is running.")
