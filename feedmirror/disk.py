@@ -23,23 +23,16 @@ _NOTABLY = 0.5
 
 
 def shortage(settings: Settings) -> str | None:
-    """Say so where less than a gigabyte is left; None if there is more, or another MongoDB is in use."""
-    if not _is_bundled(settings):
-        return None
-    if told := full(settings.data_dir):
-        return told
-    left = _left_mb(settings.data_dir)
-    return f"the disk of {settings.data_dir}/ is nearly full ({left} MB left)" if left < _LITTLE_MB else None
+    """Say so where less than a gigabyte is left; None if there is more, or another MongoDB is in use.
+
+    For every reader: of the data directory only its last part is named.
+    """
+    return _shortage(settings, settings.data_dir.name)
 
 
 def full(data_dir: Path) -> str | None:
     """Say so where MongoDB cannot run because of the room that is left; None if it can."""
-    left = _left_mb(data_dir)
-    if has_database(data_dir):
-        return f"the disk of {data_dir}/ is full ({left} MB left)" if left < _GOING_ON_MB else None
-    if left < _EMPTY_MB:
-        return f"the disk of {data_dir}/ is full ({left} MB left; an empty installation takes {_EMPTY_MB})"
-    return None
+    return _full(data_dir, str(data_dir))
 
 
 class Watch:
@@ -51,7 +44,7 @@ class Watch:
 
     def news(self) -> str | None:
         """What has to be said now, None if there is nothing new."""
-        told = shortage(self._settings)
+        told = _shortage(self._settings, str(self._settings.data_dir))
         left = _left_mb(self._settings.data_dir)
         if told is None:
             self._said_mb = None
@@ -59,6 +52,24 @@ class Watch:
             self._said_mb = left
             return told
         return None
+
+
+def _shortage(settings: Settings, name: str) -> str | None:
+    if not _is_bundled(settings):
+        return None
+    if told := _full(settings.data_dir, name):
+        return told
+    left = _left_mb(settings.data_dir)
+    return f"the disk of {name}/ is nearly full ({left} MB left)" if left < _LITTLE_MB else None
+
+
+def _full(data_dir: Path, name: str) -> str | None:
+    left = _left_mb(data_dir)
+    if has_database(data_dir):
+        return f"the disk of {name}/ is full ({left} MB left)" if left < _GOING_ON_MB else None
+    if left < _EMPTY_MB:
+        return f"the disk of {name}/ is full ({left} MB left; an empty installation takes {_EMPTY_MB})"
+    return None
 
 
 def _is_bundled(settings: Settings) -> bool:
