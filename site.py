@@ -10,9 +10,10 @@ import sys
 def main() -> int:
     """Serve the page and the stream until told to end; gives the exit status."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the server takes it over, Ctrl-C would show a traceback
+    from feedmirror.command_line import tell
     from feedmirror.config import Settings
     from feedmirror.data_check import refuse_newer
-    from feedmirror.errors import ConfigError, NewerSchema, exit_code
+    from feedmirror.errors import ConfigError, NewerSchema
     from feedmirror.web.assembled import assemble
     from feedmirror.web.server import serve
 
@@ -20,12 +21,8 @@ def main() -> int:
         settings = Settings.from_environ()
         refuse_newer(settings)
         serve(assemble(settings), settings.host, settings.port)
-    except ConfigError as error:
-        sys.stderr.writelines(f"feedmirror: {mistake}\n" for mistake in error.mistakes)
-        return 2
-    except NewerSchema as error:
-        sys.stderr.write(f"feedmirror: {error}\n")
-        return exit_code(error)
+    except (ConfigError, NewerSchema) as error:
+        return tell(error)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""How a command ends: what it says when it fails, and its exit status.
+"""How a command or a program ends: what it says when it fails, and its exit status.
 
 0    done
 1    the work failed
@@ -12,14 +12,15 @@ from collections.abc import Callable
 
 from pymongo.errors import PyMongoError
 
-from feedmirror.errors import FeedmirrorError, exit_code
+from feedmirror.errors import ConfigError, FeedmirrorError, exit_code
 
 INTERRUPTED = 130
 
 
 def tell(error: FeedmirrorError | PyMongoError) -> int:
-    """Say in one line why a command ends; its exit status."""
-    sys.stderr.write(f"feedmirror: {' '.join(str(error).split())}\n")
+    """Say why it ends, in a line for each reason; its exit status."""
+    reasons = error.mistakes if isinstance(error, ConfigError) else [str(error)]
+    sys.stderr.writelines(f"feedmirror: {' '.join(reason.split())}\n" for reason in reasons)
     return exit_code(error)
 
 

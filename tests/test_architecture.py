@@ -107,13 +107,13 @@ ALLOWED: dict[str, set[str]] = {
             "worker_steps",
         ),
     },
-    "site": {*BASE, "config", "data_check", "web"},
+    "site": {*BASE, "command_line", "config", "data_check", "web"},
 }
 # Alone among the web's modules they know settings, or that they are processes which listen.
 ALLOWED_TO_MODULES = {
     "feedmirror.web.assembled": {"broker", "config", "db", "disk"},
     "feedmirror.web.server": {"memory", "preflight"},
-    "feedmirror.web.processes": {"config", "data_check", "memory", "parent", "preflight"},
+    "feedmirror.web.processes": {"command_line", "config", "data_check", "memory", "parent", "preflight"},
 }
 
 # Programs of their own, which use whatever they show or try out; nothing of the house may stand on them.

@@ -209,3 +209,13 @@ def test_settings_that_cannot_be_used_are_told_with_their_own_status(
     for command in (["sources"], ["poll", "A"], ["remove", "A"]):
         assert main(command) == 2
         assert capsys.readouterr().err.startswith("feedmirror: FEEDMIRROR_LEASE='soon': ")
+
+
+def test_each_mistake_in_the_settings_has_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PORT", "x")
+    monkeypatch.setenv("FEEDMIRROR_LEASE", "y")
+    assert main(["sources"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert sorted(line.partition("=")[0] for line in lines) == ["feedmirror: FEEDMIRROR_LEASE", "feedmirror: PORT"]

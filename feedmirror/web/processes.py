@@ -22,9 +22,10 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from feedmirror.command_line import tell
 from feedmirror.config import Settings
 from feedmirror.data_check import refuse_newer
-from feedmirror.errors import ConfigError, NewerSchema, exit_code
+from feedmirror.errors import ConfigError, NewerSchema
 from feedmirror.memory import share_between_threads
 from feedmirror.parent import end_with_parent
 from feedmirror.preflight import port_taken
@@ -139,12 +140,8 @@ def _connections() -> int:
 def main() -> int:
     try:
         serve(Settings.from_environ())
-    except ConfigError as error:
-        sys.stderr.writelines(f"feedmirror: {mistake}\n" for mistake in error.mistakes)
-        return 2
-    except NewerSchema as error:
-        sys.stderr.write(f"feedmirror: {error}\n")
-        return exit_code(error)
+    except (ConfigError, NewerSchema) as error:
+        return tell(error)
     return 0
 
 
