@@ -15,7 +15,7 @@ broker_channel_error_retry = True
 # Nobody asks for results: what a task did stands in MongoDB.
 task_ignore_result = True
 
-# A batch may be delivered twice without harm (its claim works once), and must outlive a pool child that dies.
+# A message may be delivered twice without harm (claims work once), and must outlive a pool child that dies.
 task_acks_late = True
 task_reject_on_worker_lost = True
 worker_prefetch_multiplier = 1

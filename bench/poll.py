@@ -131,7 +131,7 @@ def cpu_of(pid: int) -> float:
 
 
 def feedmirror(case: str, urls: list[str]) -> dict[str, Any]:
-    """As a worker process does it: claimed, begun in batches under the limits of a group each, polled by a crew."""
+    """As a worker process does it: claimed and begun as its crew has threads, under the limits of a group each."""
     from dataclasses import replace
 
     from feedmirror.config import Settings

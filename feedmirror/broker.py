@@ -37,7 +37,7 @@ def broker_settings(settings: Settings) -> dict[str, Any]:
         return {"broker_url": url, "broker_transport": _MONGODB, "broker_transport_options": options}
     if url.startswith(_RABBITMQ):
         # What is sent into a connection that RabbitMQ has left, as it does when it is started anew, is lost without an
-        # error: a batch until its lease is over. A receipt is waited for, and what has none is sent again.
+        # error, and a job waits for the next look. A receipt is waited for, and what has none is sent again.
         return {"broker_url": url, "broker_transport_options": {"confirm_publish": True}}
     return {"broker_url": url}
 
@@ -85,7 +85,7 @@ class Waker:
 class Probe:
     """Asks whether the broker takes connections, with the credentials that messages are sent with.
 
-    One attempt at most every few seconds, which takes two; what came of it is remembered meanwhile.
+    One attempt at most every few seconds, which takes two at most; its result is remembered meanwhile.
     """
 
     def __init__(self, settings: Settings):

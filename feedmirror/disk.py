@@ -18,7 +18,7 @@ _LITTLE_MB = 1000
 _EMPTY_MB = 310
 # What a MongoDB that has all of this needs to start again: a second journal file, and its checkpoints.
 _GOING_ON_MB = 150
-# Of what was left when it was said, so much less is said again.
+# It is said again when less than this part of the room is left that there was when it was said last.
 _NOTABLY = 0.5
 
 

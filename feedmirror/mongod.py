@@ -1,7 +1,7 @@
 """The MongoDB that comes along, for a machine that has none: a replica set of one member on loopback.
 
 It is the `mongod` on the PATH if there is one, else the one in the PyPI wheel. Where it can be reached stands in the
-data directory (see `data_dir`). What keeps it up is `supervisor`; what is stored in it is not known here.
+data directory (see `data_dir`). `supervisor` keeps it up. Knows nothing of the collections in it.
 """
 
 import json

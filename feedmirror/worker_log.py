@@ -18,7 +18,7 @@ from feedmirror.outages import Outage, say
 
 log = logging.getLogger(__name__)
 
-# Who speaks of the broker when a connection is the trouble.
+# The loggers that mean the broker when they report a connection.
 _OF_BROKER = (
     *("celery.worker.consumer", "celery.worker.loops", "celery.worker.pidbox", "celery.bootsteps"),
     *("celery.beat", "kombu"),
@@ -77,7 +77,7 @@ def _becomes(record: logging.LogRecord, line: str | None) -> bool:
 
 
 def _outage_of(error: BaseException, logger: str) -> Outage | None:
-    """What is away if somebody of this name has met with this error; None: it is an error like others."""
+    """What is away if this logger reports this error; None: it is an error like others."""
     if logger.startswith(_OF_BROKER):
         return _broker if isinstance(error, _broker_errors()) else None
     if isinstance(error, OperationalError):  # a task's own message

@@ -1,7 +1,7 @@
 """What a Celery worker does besides: steps of its blueprint (celery.bootsteps), in its main process.
 
 ScheduleKeeper   starts the embedded schedule (-B) again when its process dies
-TellChildren     tells the pool's processes that the worker ends, so that none waits for a job or a publisher
+EndSoon          tells the pool's processes that the worker ends, so that none waits for a job or a publisher
 """
 
 import logging

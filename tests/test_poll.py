@@ -608,7 +608,7 @@ def test_claims_whose_answer_was_lost_are_given_back(mirror: Mirror, database: D
         go_on.set()
 
 
-def test_a_batch_that_is_delivered_twice_polls_once(mirror: Mirror) -> None:
+def test_a_claim_that_is_used_twice_polls_once(mirror: Mirror) -> None:
     mirror.watch("/feed", "/other")
     mirror.server.serve("/feed", atom(entry("a")))
     mirror.server.serve("/other", atom(entry("b")))

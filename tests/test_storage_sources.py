@@ -307,7 +307,7 @@ def test_a_message_that_comes_after_its_claim_is_over_begins_what_nobody_else_ha
     assert [watched.source.id for watched in sources.begin(late, lease_s=LONG_S)] == ["free"]
 
 
-def test_a_batch_begins_in_the_order_of_its_claim(sources: Sources) -> None:
+def test_claimed_sources_begin_in_the_order_of_their_claim(sources: Sources) -> None:
     names = ["d", "a", "c", "b"]
     watch(sources, *names)
     claim = sources.claim_now(names, lease_s=LONG_S)

@@ -60,7 +60,7 @@ class Processes:
         )
 
     def create_indexes(self) -> None:
-        """One by which MongoDB forgets those that nobody removed."""
+        """One by which MongoDB forgets those that no process removed."""
         self._processes.create_indexes([IndexModel([("beat_at", ASCENDING)], expireAfterSeconds=_FORGET_AFTER_S)])
 
     def register(self, process_id: str, role: Role, *, host: str, pid: int) -> None:

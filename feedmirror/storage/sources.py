@@ -30,8 +30,8 @@ from feedmirror.storage.server_clock import MoveBack, ServerClock
 _Document = dict[str, Any]
 
 _FILE = "sources file"
-# Between finding that a source is due and beginning to poll it lies a message. What that takes must not be added to
-# each interval, which would make every look a second later. More is not made up for, lest two looks come too close.
+# A source that is due waits for the next look, and then for a free thread. What that takes must not be added to each
+# interval, which would make every poll a second later. More is not made up for, lest two polls come too close.
 _MOMENT_MS = 500
 # A source that is polled this much later than it was due is overdue, or a tenth of its interval, whichever is longer:
 # less is the ordinary delay of a look each second, a busy worker, or a restart.

@@ -1,7 +1,7 @@
 """What a table is: rows as an API gave them, and what they say in each column. Pure.
 
 models     rows, runs, columns: plain values
-columns    which columns are shown, where nobody has said it
+columns    which columns are shown, where the sources file names none
 further    which columns there are besides: those that are only exported
 line       a row as a line over all columns
 values     what a row says in a column: a number, a moment, an address, a text

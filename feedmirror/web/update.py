@@ -12,7 +12,7 @@ ever. One that must have everything (a copy, an archive) notes that it lacks ite
 mirror cannot give any more; one that shows what the mirror holds starts anew with T = 0. With `source=B` it tells of
 B's items alone; of other filters it knows nothing, so what was removed may be nothing that the client asks for.
 
-Feedmirror-Polling on every answer: whether due sources are polled, see `polling`.
+Feedmirror-Polling on every 200 and 304: whether due sources are polled, see `polling`.
 
 Answered from the window of this process where that is live and reaches back far enough, else from the database. Hosted
 by whatever can hand over a query and take an Answer; knows no framework.

@@ -1,6 +1,6 @@
 """Does one job: claims it, keeps it while it lasts, and keeps how it went.
 
-Whoever does a job may be killed within it: then its lease ends, and it is done anew.
+A process may be killed within a job: the others miss its heartbeat and free the job, which is done anew.
 """
 
 import logging
