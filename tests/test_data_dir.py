@@ -21,10 +21,9 @@ from tests.processes import PYTHON, ROOT, environment
 ANOTHER = "set FEEDMIRROR_DATA to another directory"
 
 
-def start(data_dir: Path, user: int | None = None) -> str:
-    """What keeping MongoDB up says before it ends with exit code 2."""
-    ended = subprocess.run(
-        [PYTHON, "-m", "feedmirror.system", "db"],
+def run(module: str, command: str, data_dir: Path, user: int | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PYTHON, "-m", module, command],
         cwd=ROOT,
         env=environment(FEEDMIRROR_DATA=str(data_dir)),
         capture_output=True,
@@ -33,6 +32,11 @@ def start(data_dir: Path, user: int | None = None) -> str:
         check=False,
         user=user,
     )
+
+
+def start(data_dir: Path, user: int | None = None) -> str:
+    """What keeping MongoDB up says before it ends with exit code 2."""
+    ended = run("feedmirror.system", "db", data_dir, user)
     assert (ended.returncode, ended.stdout) == (2, ""), ended.stderr
     assert ended.stderr.count("\n") == 1
     return ended.stderr.removesuffix("\n").removeprefix("feedmirror: ")
@@ -146,15 +150,7 @@ def test_a_copy_of_a_directory_in_use_is_free(tmp_path: Path) -> None:
 
 
 def sources(data_dir: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [PYTHON, "-m", "feedmirror", "sources"],
-        cwd=ROOT,
-        env=environment(FEEDMIRROR_DATA=str(data_dir)),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run("feedmirror", "sources", data_dir)
 
 
 def test_a_command_that_reads_makes_no_empty_mongodb(tmp_path: Path) -> None:
