@@ -506,7 +506,7 @@ def test_a_failure_is_one_warning_and_its_repetitions_and_its_end_are_none(
 # -- several at once
 
 
-def test_a_slow_server_does_not_hold_up_the_rest_of_its_batch(mirror: Mirror) -> None:
+def test_a_slow_server_does_not_hold_up_the_others(mirror: Mirror) -> None:
     """The slow server answers only once everybody else has been stored: were they to wait for it, nobody would."""
     others = [f"/quick{number}" for number in range(8)]
     mirror.watch("/slow", *others)

@@ -5,6 +5,7 @@ Plain values, never changed once made. They know neither HTTP nor XML nor MongoD
 whole microseconds since the epoch.
 """
 
+from feedmirror.models.listing import Place, Polling, SourceCounts, SourceFilter, SourcePage
 from feedmirror.models.mirror import (
     Cut,
     Document,
@@ -15,17 +16,12 @@ from feedmirror.models.mirror import (
     Looks,
     Outcome,
     Page,
-    Place,
-    Polling,
     Postponed,
     Remembered,
     Selection,
     Sighting,
     Slot,
     Source,
-    SourceCounts,
-    SourceFilter,
-    SourcePage,
     State,
     Update,
     Validators,

@@ -9,10 +9,9 @@ the server's (`$$NOW`), whatever the clocks of the workers say; when that clock 
 server_clock.py). When to look again is decided elsewhere and handed in.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -22,10 +21,10 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
-from feedmirror.errors import Failure
-from feedmirror.models import Finished, Hints, Looks, Outcome, Postponed, Remembered, Source, Validators, WatchedSource
+from feedmirror.models import Finished, Outcome, Postponed, Source, WatchedSource
 from feedmirror.storage import leases
 from feedmirror.storage.server_clock import MoveBack, ServerClock
+from feedmirror.storage.source_document import description, hints_document, remembered_document, watched_of
 
 _Document = dict[str, Any]
 
@@ -82,7 +81,7 @@ class Sources:
         one may have been a day, and one that may lead to private addresses now. Known ones keep how they fared. `kept`:
         by id, sources that stay as they are, and the mistake that is the reason. Says whether anything changed.
         """
-        described = [_description(source, order=order) for order, source in enumerate(sources)]
+        described = [description(source, order=order) for order, source in enumerate(sources)]
         operations: list[UpdateOne | UpdateMany] = [_replacement(document) for document in described]
         operations += [_keeping(source_id, mistake) for source_id, mistake in kept.items()]
         named = [*(document["_id"] for document in described), *kept]
@@ -94,7 +93,7 @@ class Sources:
 
     def add(self, source: Source) -> None:
         """Describe a source that the file does not name: known, shown, and not polled by itself."""
-        document = _description(source, order=0)
+        document = description(source, order=0)
         self._sources.bulk_write([_replacement({**document, "active": False})])
 
     def forget(self, source_id: str) -> bool:
@@ -292,9 +291,9 @@ def _went_well(poll: Finished) -> _Document:
         "looks.moved_looks": before.moved_looks + 1 if same_move else int(outcome.moved_to is not None),
     }
     if outcome.hints is not None:
-        change["looks.hints"] = {"$literal": _hints_document(outcome.hints)}
+        change["looks.hints"] = {"$literal": hints_document(outcome.hints)}
     if outcome.remembered is not None:
-        change["remembered"] = {"$literal": _remembered_document(outcome.remembered)}
+        change["remembered"] = {"$literal": remembered_document(outcome.remembered)}
     if outcome.identity is not None:  # the document was read
         change["identity"] = {"$literal": outcome.identity}
         change["looks.notices"] = {"$literal": list(outcome.notices)}
@@ -305,15 +304,6 @@ def _went_well(poll: Finished) -> _Document:
         change["looks.windows_lost"] = {"$add": [{"$ifNull": ["$looks.windows_lost", 0]}, 1]}
         change["looks.window_lost_at"] = "$looks.last_at"
     return change
-
-
-def _remembered_document(remembered: Remembered) -> _Document:
-    validators = remembered.validators
-    return {
-        "validators": {"etag": validators.etag, "last_modified": validators.last_modified},
-        "body_digest": remembered.body_digest,
-        "version": remembered.version,
-    }
 
 
 def _leased(lease: str, lease_s: float) -> _Document:
@@ -327,13 +317,6 @@ def _overdue_at(interval_s: float) -> _Document:
 
 def _from_now(seconds: float) -> _Document:
     return {"$add": ["$$NOW", int(seconds * 1000)]}
-
-
-def _description(source: Source, *, order: int) -> _Document:
-    described = {name: value for name, value in asdict(source).items() if name != "id"}
-    # as text: the names in it may be such as no document can have
-    options = json.dumps(source.options, sort_keys=True)
-    return {"_id": source.id, "source": {**described, "tags": list(source.tags), "options": options}, "order": order}
 
 
 def _replacement(document: _Document) -> UpdateOne:
@@ -369,50 +352,3 @@ def _replacement(document: _Document) -> UpdateOne:
 def _keeping(source_id: str, mistake: str) -> UpdateOne:
     """Mark a source that is polled as it was; one that rests goes on resting."""
     return UpdateOne({"_id": source_id, "active": True}, {"$set": {"mistake": mistake}})
-
-
-def watched_of(document: Mapping[str, Any], now: datetime | None = None) -> WatchedSource:
-    """A source as it is kept, as a model. `now`: the server's time; None where it does not matter what is overdue."""
-    remembered = document.get("remembered") or {}
-    return WatchedSource(
-        source=_source(document["_id"], document["source"]),
-        looks=_looks(document),
-        remembered=Remembered(**{**remembered, "validators": Validators(**remembered.get("validators", {}))}),
-        identity=document.get("identity"),
-        lease=document["lease"],
-        active=document["active"],
-        overdue_since=None if now is None else _overdue_since(document, now),
-        mistake=document.get("mistake"),
-    )
-
-
-def _overdue_since(document: Mapping[str, Any], now: datetime) -> datetime | None:
-    """When it should have been polled, if that is too long ago."""
-    overdue_at: datetime | None = document.get("overdue_at")
-    return document["due_at"] if overdue_at is not None and overdue_at <= now else None
-
-
-def _source(source_id: str, described: Mapping[str, Any]) -> Source:
-    # what an older version described has none
-    options = json.loads(described.get("options", "{}"))
-    return Source(id=source_id, **{**described, "tags": tuple(described["tags"]), "options": options})
-
-
-def _looks(document: Mapping[str, Any]) -> Looks:
-    looks = dict(document.get("looks", {}))
-    looks["notices"] = tuple(looks.get("notices", ()))
-    looks["hints"] = _hints(looks.get("hints") or {})
-    looks["failure"] = Failure(looks["failure"]) if looks.get("failure") else None
-    return Looks(**looks, next_at=document["due_at"] if document["active"] else None)
-
-
-def _hints_document(hints: Hints) -> _Document:
-    return {"ttl_s": hints.ttl_s, "skip_hours": sorted(hints.skip_hours), "skip_days": sorted(hints.skip_days)}
-
-
-def _hints(document: Mapping[str, Any]) -> Hints:
-    return Hints(
-        ttl_s=document.get("ttl_s"),
-        skip_hours=frozenset(document.get("skip_hours", ())),
-        skip_days=frozenset(document.get("skip_days", ())),
-    )

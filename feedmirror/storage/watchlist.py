@@ -16,7 +16,7 @@ from pymongo.database import Database
 from feedmirror.models import Place, SourceCounts, SourceFilter, SourcePage, State, WatchedSource
 from feedmirror.storage.processes import overdue
 from feedmirror.storage.server_clock import server_time
-from feedmirror.storage.sources import watched_of
+from feedmirror.storage.source_document import watched_of
 
 _Document = dict[str, Any]
 
