@@ -67,6 +67,8 @@ class TestFilter:
         """The lines of a handler with the filter."""
         monkeypatch.setattr("feedmirror.worker_log._broker", Outage("the broker"))
         monkeypatch.setattr("feedmirror.worker_log._database", Outage("MongoDB"))
+        # those of a broker depend on which one is configured, and here none is
+        monkeypatch.setattr("feedmirror.worker_log._broker_errors", lambda: (OperationalError,))
         lines: list[str] = []
         handler = logging.Handler()
         handler.emit = lambda record: lines.append(logging.Formatter().format(record))  # type: ignore[method-assign]
