@@ -124,7 +124,7 @@ def worker(tmp_path: Path, feed: FeedServer) -> Iterator[Callable[..., Running]]
     with ExitStack() as stack:
 
         def start(**settings: str) -> Running:
-            env = environment(FEEDMIRROR_SOURCES=str(sources), FEEDMIRROR_LEASE="3s", **settings)
+            env = environment(FEEDMIRROR_SOURCES=str(sources), **settings)
             program = stack.enter_context(Running(WORKER, tmp_path / "log", env))
             stack.callback(kill, program)
             polled(feed)
