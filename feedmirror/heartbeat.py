@@ -2,14 +2,14 @@
 
     every second ──> beat ──> free what a process held whose heartbeat has stopped ──> `each`
 
-A process counts as dead when its heartbeat did not change while this one observed it several times over several
-seconds. A server that stalls, a machine that was asleep and a clock that was set interrupt the observation, and it
-begins anew. A process that was taken for dead and is not (it was stopped) goes on under the same id; what it held was
-polled by another one, and what it brings of that is refused by its lease.
+A process of this machine is dead when the machine says so. Another one counts as dead when its heartbeat did not change
+while this process observed it several times over several seconds. A server that stalls, a machine that was asleep and a
+clock that was set interrupt the observation, and it begins anew. A process that was taken for dead and is not (it was
+stopped) goes on under the same id; what it held was polled by another one, and what it brings of that is refused by its
+lease.
 """
 
 import logging
-import os
 import secrets
 import socket
 import threading
@@ -21,6 +21,7 @@ from datetime import datetime
 from pymongo.errors import PyMongoError
 
 from feedmirror.errors import StorageError
+from feedmirror.process_identity import own_identity
 from feedmirror.storage import Storage
 from feedmirror.storage.processes import Role
 
@@ -102,14 +103,17 @@ class Heartbeat:
     def _beat(self, storage: Storage) -> None:
         if not storage.processes.beat(self.id):
             self._register(storage)
-        for process_id in self._observation.dead(storage.processes.others(self.id)):
+        others = storage.processes.others(self.id)
+        silent = self._observation.dead({one: other.beat_at for one, other in others.items()})
+        ended = [one for one, other in others.items() if other.identity.has_ended()]
+        for process_id in {*silent, *ended}:
             freed = storage.release(process_id)
             if freed:
                 log.warning("a process died that polled: %d of its sources are polled again", freed)
         self._each(storage)
 
     def _register(self, storage: Storage) -> None:
-        storage.processes.register(self.id, self._role, host=socket.gethostname(), pid=os.getpid())
+        storage.processes.register(self.id, self._role, host=socket.gethostname(), identity=own_identity())
 
 
 @contextmanager

@@ -49,7 +49,7 @@ ALLOWED: dict[str, set[str]] = {
     "fetch": {*BASE, "config", "__init__"},
     "parse": {*BASE, "config"},
     "db": {*BASE, "config"},
-    "storage": {*BASE, "config", "politeness", "table", "words"},
+    "storage": {*BASE, "config", "politeness", "process_identity", "table", "words"},
     "mongod": {*BASE, "config", "data_dir", "disk", "parent", "preflight"},
     "mongodb_part": {*BASE, "config", "data_dir", "data_lock", "disk", "mongod", "part"},
     "system": {*BASE, "config", "mongodb_part", "parent", "part", "preflight", "supervisor"},
@@ -62,7 +62,8 @@ ALLOWED: dict[str, set[str]] = {
         "table",
     },
     "web": {*BASE, "__init__", "outages", "politeness", "storage", "table", "words"},
-    "heartbeat": {*BASE, "storage"},
+    "process_identity": set(),
+    "heartbeat": {*BASE, "process_identity", "storage"},
     "polling_process": {*BASE, "config", "crew", "heartbeat", "poll", "sources_watch", "storage", "work"},
     "worker_steps": set(),
     "by_hand": {

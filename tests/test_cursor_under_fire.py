@@ -293,7 +293,7 @@ def test_more_comes_between_two_polls_than_the_window_holds(house: Callable[...,
 @pytest.mark.parametrize("front", ["site", "nginx"])
 def test_a_site_that_is_killed_costs_nobody_anything(house: Callable[..., House], front: str) -> None:
     at_work = house(front)
-    for share in (0.2, 0.5):
+    for share in (0.1, 0.3):  # early, since writers that wait for an election write the faster behind it
         at_work.wait_for_share(share)
         at_work.kill_site()
     finish(at_work)

@@ -1,5 +1,8 @@
 """Heartbeats: a process that falls silent is noticed, and what it held is free; one that only stood still is not."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -9,14 +12,25 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+import feedmirror.heartbeat as heartbeat_module
 from feedmirror.heartbeat import Heartbeat, Observation
 from feedmirror.models import LOOK, Source
 from feedmirror.politeness import Demand, GroupLimits
+from feedmirror.process_identity import ProcessIdentity
 from feedmirror.storage import Storage
 from feedmirror.storage.processes import Role
+from tests.processes import ROOT
 from tests.waiting import wait_until
 
 LEASE_S = 600
+
+IDENTITY = """
+import signal
+from feedmirror.process_identity import own_identity
+identity = own_identity()
+print(identity.pid, identity.started, identity.place, flush=True)
+signal.pause()
+"""
 
 
 class Clock:
@@ -96,6 +110,34 @@ def start(storage: Storage) -> Iterator[Callable[..., Heartbeat]]:
         yield start
 
 
+@pytest.fixture
+def _of_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heartbeats that say nothing of the machine."""
+    monkeypatch.setattr(heartbeat_module, "own_identity", lambda: ProcessIdentity(os.getpid()))
+
+
+def test_a_process_of_this_machine_that_ended_is_free_at_once(
+    storage: Storage, database: Database[dict[str, Any]], start: Callable[..., Heartbeat]
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", IDENTITY], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        pid, started, place = process.stdout.readline().split(maxsplit=2)
+        identity = ProcessIdentity(int(pid), int(started), place.strip())
+        assert not identity.has_ended()
+        process.kill()
+        wait_until(identity.has_ended, "its end to be seen, though nobody has asked for its status")
+    assert identity.has_ended()
+    assert ProcessIdentity(os.getpid(), 1, identity.place).has_ended(), "a number that is used again"
+    assert not ProcessIdentity(2**22 + 1, 1, "another machine").has_ended()
+
+    storage.sources.synchronise([Source(id="a", name="a", url="https://a.example/")], [])
+    storage.processes.register("dead", Role.WORKER, host="h", identity=identity)
+    storage.sources.claim_now(["a"], lease_s=LEASE_S, holder="dead.crew")
+    start()
+    wait_until(lambda: storage.sources.all()[0].lease is None, "the source to be free", timeout_s=3)
+
+
+@pytest.mark.usefixtures("_of_another_machine")
 def test_what_a_silent_process_held_is_free_within_ten_seconds(
     storage: Storage, database: Database[dict[str, Any]], start: Callable[..., Heartbeat]
 ) -> None:

@@ -67,6 +67,8 @@ class TestFilter:
         """The lines of a handler with the filter."""
         monkeypatch.setattr("feedmirror.worker_log._broker", Outage("the broker"))
         monkeypatch.setattr("feedmirror.worker_log._database", Outage("MongoDB"))
+        # those of a broker depend on which one is configured, and here none is
+        monkeypatch.setattr("feedmirror.worker_log._broker_errors", lambda: (OperationalError,))
         lines: list[str] = []
         handler = logging.Handler()
         handler.emit = lambda record: lines.append(logging.Formatter().format(record))  # type: ignore[method-assign]
@@ -122,7 +124,7 @@ def worker(tmp_path: Path, feed: FeedServer) -> Iterator[Callable[..., Running]]
     with ExitStack() as stack:
 
         def start(**settings: str) -> Running:
-            env = environment(FEEDMIRROR_SOURCES=str(sources), FEEDMIRROR_LEASE="3s", **settings)
+            env = environment(FEEDMIRROR_SOURCES=str(sources), **settings)
             program = stack.enter_context(Running(WORKER, tmp_path / "log", env))
             stack.callback(kill, program)
             polled(feed)

@@ -8,6 +8,7 @@ import pytest
 from pymongo.database import Database
 
 from feedmirror.models import Finished, Outcome, Polling, Postponed, Source, SourceFilter, State
+from feedmirror.process_identity import ProcessIdentity
 from feedmirror.storage import Storage
 from feedmirror.storage.processes import Role
 
@@ -79,7 +80,7 @@ def test_what_was_just_polled_is_not_stalled_and_is_so_some_seconds_after_it_is_
 
 def test_what_a_dead_process_holds_is_due(storage: Storage, database: Database_, watch: Callable[..., None]) -> None:
     watch("a")
-    storage.processes.register("alive", Role.WORKER, host="h", pid=1)
+    storage.processes.register("alive", Role.WORKER, host="h", identity=ProcessIdentity(1))
     claim = storage.sources.claim_due(limit=1, lease_s=LEASE_S, holder="alive.crew")
     storage.sources.begin(claim, lease_s=LEASE_S, holder="alive.crew")
     pass_time(database, 60)
@@ -100,11 +101,11 @@ def test_a_source_that_rests_or_waits_its_turn_stalls_nothing(
 
 
 def test_only_processes_that_poll_by_themselves_are_workers(storage: Storage) -> None:
-    storage.processes.register("hand", Role.BY_HAND, host="h", pid=1)
+    storage.processes.register("hand", Role.BY_HAND, host="h", identity=ProcessIdentity(1))
     storage.processes.schedule_beats()
     assert standing(storage).workers == 0
     assert list(storage.processes.others("me")) == ["hand"]
-    storage.processes.register("worker", Role.WORKER, host="h", pid=2)
+    storage.processes.register("worker", Role.WORKER, host="h", identity=ProcessIdentity(2))
     assert standing(storage).workers == 1
 
 

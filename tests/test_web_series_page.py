@@ -10,14 +10,17 @@ from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
+from pymongo.database import Database
 from pymongo.errors import ServerSelectionTimeoutError
 
 from feedmirror.storage import Storage
+from feedmirror.storage.server_clock import server_time
 from feedmirror.web import chart
 from feedmirror.web.chart import MOST_LINES, Line
 from feedmirror.web.series_page import SERIES_ON_A_PAGE
 from tests.series_writer import SeriesWriter, prices
 from tests.serving import client_of
+from tests.waiting import wait_until
 from tests.wsgi_client import Client, Reply
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -75,11 +78,15 @@ def listed(page: Reply) -> list[str]:
     return re.findall(r'<a href="/series/[0-9a-f]{56}">([^<]*)</a>', page.text)
 
 
-def test_the_list_leads_through_all_the_last_asked_for_first(client: Client, storage: Storage) -> None:
+def test_the_list_leads_through_all_the_last_asked_for_first(
+    client: Client, storage: Storage, database: Database[dict[str, Any]]
+) -> None:
     assert "No series yet" in client.get("/series").text
     names = [f"SET{number}" for number in range(SERIES_ON_A_PAGE + 3)]
     for name in names:
         SeriesWriter(storage, ("MANY", name)).ask()
+        asked_at = server_time(database)
+        wait_until(lambda: server_time(database) > asked_at, "the next millisecond")  # noqa: B023 (waited for here)
     first = client.get("/series")
     assert len(listed(first)) == SERIES_ON_A_PAGE
     further = re.search(r'rel="next" href="([^"]+)"', first.text)

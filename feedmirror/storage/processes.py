@@ -2,7 +2,7 @@
 
     register    a process begins
     beat        it is still there; False: others took it for dead meanwhile, and freed what it held
-    others      when each of the other processes beat last, to be compared by a process that observes them
+    others      who the other processes are and when each beat last, to be compared by a process that observes them
     remove      it ended, or is taken for dead
     schedule_beats, schedule_is_silent     the schedule, which sends looks to the processes, has a heartbeat as well
 
@@ -12,6 +12,7 @@ what a dead process held, is not known here.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -22,6 +23,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from feedmirror.models import Polling
+from feedmirror.process_identity import ProcessIdentity
 from feedmirror.storage import leases
 from feedmirror.storage.server_clock import server_time
 
@@ -48,6 +50,14 @@ class Role(StrEnum):
     SCHEDULE = "schedule"
 
 
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Another process: when it beat last, and who it is on its machine."""
+
+    beat_at: datetime
+    identity: ProcessIdentity
+
+
 class Processes:
     """The heartbeats of an installation."""
 
@@ -63,8 +73,8 @@ class Processes:
         """One by which MongoDB forgets those that no process removed."""
         self._processes.create_indexes([IndexModel([("beat_at", ASCENDING)], expireAfterSeconds=_FORGET_AFTER_S)])
 
-    def register(self, process_id: str, role: Role, *, host: str, pid: int) -> None:
-        described: _Document = {"role": role, "host": host, "pid": pid}
+    def register(self, process_id: str, role: Role, *, host: str, identity: ProcessIdentity) -> None:
+        described: _Document = {"role": role, "host": host, **asdict(identity)}
         change = {**{name: {"$literal": value} for name, value in described.items()}, **_BEAT, "started_at": "$$NOW"}
         self._processes.update_one({"_id": process_id}, [{"$set": change}], upsert=True)
 
@@ -72,10 +82,10 @@ class Processes:
         """Give a sign of life; False if the process is no longer known."""
         return bool(self._processes.update_one({"_id": process_id}, [{"$set": _BEAT}]).matched_count)
 
-    def others(self, process_id: str) -> Mapping[str, datetime]:
-        """When each of the other processes beat last."""
-        found = self._processes.find({"_id": {"$nin": [process_id, _SCHEDULE]}}, {"beat_at": 1})
-        return {document["_id"]: document["beat_at"] for document in found}
+    def others(self, process_id: str) -> Mapping[str, Other]:
+        """The other processes, by id."""
+        found = self._processes.find({"_id": {"$nin": [process_id, _SCHEDULE]}})
+        return {document["_id"]: _other(document) for document in found}
 
     def remove(self, process_id: str) -> None:
         self._processes.delete_one({"_id": process_id})
@@ -113,6 +123,11 @@ class Processes:
         due: _Document = {"active": True, "unpolled": {"$in": [True, None]}, "due_at": {"$lte": before}}
         orphaned: _Document = {"active": True, "lease": leases.not_of(alive)}
         return any(self._sources.find_one(question, {"_id": 1}) for question in (due, orphaned))
+
+
+def _other(document: _Document) -> Other:
+    identity = ProcessIdentity(document["pid"], document["started"], document["place"])
+    return Other(document["beat_at"], identity)
 
 
 def overdue(now: datetime) -> _Document:
