@@ -16,6 +16,7 @@ from pathlib import Path
 
 from feedmirror import data_lock
 from feedmirror.errors import ConfigError
+from feedmirror.process_identity import exists
 
 # A MongoDB that is starting answers within it, one that ends is gone; a reader who waits is told after it.
 _PATIENCE_S = 10
@@ -47,7 +48,9 @@ def take(data_dir: Path, *, answers: Callable[[], bool]) -> int | None:
     """
 
     def can_be_shared() -> bool:
-        return _is_alive(data_lock.holder(data_dir)) and answers()
+        process = data_lock.holder(data_dir)
+        # MongoDB keeps the lock of a process that was killed until it has ended, too
+        return process is not None and process > 0 and exists(process) and answers()
 
     if can_be_shared():  # to which end this user need not be able to write there
         return None
@@ -141,17 +144,6 @@ def _unusable(data_dir: Path, error: OSError) -> ConfigError:
     if isinstance(error, FileExistsError):
         return ConfigError([f"{data_dir} is a file, and must be a directory: {_ANOTHER}"])
     return ConfigError([f"cannot use {data_dir}/ ({error.strerror}): make it writable for this user, or {_ANOTHER}"])
-
-
-def _is_alive(process: int | None) -> bool:
-    """Whether there is such a process: MongoDB keeps the lock of one that was killed until it has ended, too."""
-    try:
-        os.kill(process or 0, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return bool(process)
 
 
 def _user(number: int) -> str:

@@ -26,12 +26,15 @@ class ProcessIdentity:
 
     def has_ended(self) -> bool:
         """Whether it has, as far as can be told from here: False for a process of another machine."""
-        return bool(self.place) and self.place == _place() and _started(self.pid) != self.started
+        if not self.place or self.place != _place():
+            return False
+        started = _started(self.pid)
+        return not exists(self.pid) if started is None else started != self.started
 
 
 def own_identity() -> ProcessIdentity:
     pid = os.getpid()
-    return ProcessIdentity(pid, _started(pid), _place())
+    return ProcessIdentity(pid, _started(pid) or 0, _place())
 
 
 @cache
@@ -41,9 +44,20 @@ def _place() -> str:
     return ""
 
 
-def _started(pid: int) -> int:
-    """0 where there is no such process, or only what is left of it."""
+def exists(pid: int) -> bool:
+    """Whether there is a process with this number, of any user."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _started(pid: int) -> int | None:
+    """0 for a zombie; None where nothing is shown of it: it is gone, or another user's (hidepid, see proc(5))."""
     with suppress(OSError):
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
         return 0 if fields[_STATE] in "ZX" else int(fields[_STARTED])
-    return 0
+    return None

@@ -40,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "table": set(),
     "checks": {"config"},
     "toml_slips": set(),
-    "data_dir": {*BASE, "data_lock"},
+    "data_dir": {*BASE, "data_lock", "process_identity"},
     "disk": {"config", "data_dir"},
     "part": set(),
     "supervisor": {"parent", "part", "signals"},
