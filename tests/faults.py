@@ -32,8 +32,10 @@ SOURCES = 3
 LISTED = 90
 # A source is polled again when no poll of it was further apart than this.
 APART_S = 2.5
-# How long a fault that stops something lasts.
+# How long a fault that stops something lasts, but for one that lasts until a reader is told.
 STOPPED_S = 10
+LONG_STOPPED_S = 30
+LONG = "worker and its children stopped for 30 s"
 
 
 class Feeds:
@@ -168,6 +170,7 @@ FAULTS: dict[str, Callable[[Installation], Sequence[int] | None]] = {
     "pool process killed": lambda it: kill(it.pool()[0]),
     "worker killed": lambda it: kill(it.part("worker")),
     "worker and its children stopped": lambda it: [it.part("worker"), *children_of(it.part("worker"))],
+    LONG: lambda it: [it.part("worker"), *children_of(it.part("worker"))],
     "site killed": lambda it: kill(it.part("site")),
     "MongoDB killed": lambda it: kill(it.part("mongodb")),
     "MongoDB stopped": lambda it: [it.part("mongodb")],
@@ -211,7 +214,7 @@ def measure(name: str) -> str:
                 lasting = FAULTS[name](installation)
                 if lasting:
                     with stopped(*lasting):
-                        seen.watch(STOPPED_S)
+                        seen.watch(LONG_STOPPED_S if name == LONG else STOPPED_S)
                 seen.watch(25)
             again_s = feeds.polled_again_s(began)
             titles = feeds.stop()
