@@ -26,8 +26,8 @@ _CORPORA = _ROOT.parent / "shared" / "corpora"
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Half of the suite waits for processes to start, end and find each other again: one more than there are cores."""
-    return (os.cpu_count() or 1) + 1
+    """Most of the suite waits for processes to start, end and find each other again: two more than there are cores."""
+    return (os.cpu_count() or 1) + 2
 
 
 @pytest.fixture(scope="session")

@@ -286,7 +286,8 @@ def test_bad_addresses_are_told_all_at_once_and_nothing_is_fetched(
     out, err = capsys.readouterr()
     assert out == ""
     assert err == (
-        "feedmirror: ftp://example.com/feed: must be an http or https address; feed: must be an http or https address\n"
+        "feedmirror: ftp://example.com/feed: must be an http or https address\n"
+        "feedmirror: feed: must be an http or https address\n"
     )
     assert (server.requests, storage.sources.all()) == ([], [])
 
