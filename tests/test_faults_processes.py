@@ -42,8 +42,8 @@ class HeldFeed:
         self._released = threading.Event()
         self.ask(*(f"Question {number}" for number in range(5)))
         server.serve("/feed", self._answer, etag=True)
-        url = server.url("/feed")
-        sources.write_text(f'[[source]]\nname = "Held"\nurl = "{url}"\nevery = "{EVERY_S}s"\nprivate = true\n')
+        self._server, self._sources = server, sources
+        sources.write_text(self._source("Held", "/feed"))
 
     def ask(self, *titles: str) -> None:
         self.titles += titles
@@ -55,6 +55,29 @@ class HeldFeed:
 
     def release(self) -> None:
         self._released.set()
+
+    def add_sources_that_hang(self, number: int) -> None:
+        """Add so many to the sources file, none of which is answered before `release`; returns when some are asked."""
+        asked = threading.Semaphore(0)
+
+        def hang(_: Request) -> bytes:
+            asked.release()
+            assert self._released.wait(60)
+            return atom([])
+
+        paths = [f"/new/{place}" for place in range(number)]
+        for path in paths:
+            self._server.serve(path, hang)
+        text = self._sources.read_text() + "".join(self._source(path, path) for path in paths)
+        written = self._sources.with_suffix(".new")
+        written.write_text(text)
+        written.replace(self._sources)
+        for _ in range(number // 5):
+            assert asked.acquire(timeout=20)
+
+    def _source(self, name: str, path: str) -> str:
+        url = self._server.url(path)
+        return f'[[source]]\nname = "{name}"\nurl = "{url}"\nevery = "{EVERY_S}s"\nprivate = true\n'
 
     def _answer(self, _: Request) -> bytes:
         self.asked_at.append(time.monotonic())
@@ -204,6 +227,15 @@ def test_a_worker_without_a_schedule_polls(
 ) -> None:
     start(WORKER, database_uri)
     assert_each_once(storage, feed)
+
+
+def test_many_sources_that_are_new_hold_up_none_that_is_polled(
+    database_uri: str, storage: Storage, feed: HeldFeed, start: Callable[..., Running]
+) -> None:
+    start([*WORKER, "-B"], database_uri)
+    wait_until(lambda: stored(storage) == feed.titles, "the first items", timeout_s=20)
+    feed.add_sources_that_hang(100)
+    assert_polled_again(feed)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
