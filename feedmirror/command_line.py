@@ -6,15 +6,20 @@
 130  interrupted
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from pymongo.errors import PyMongoError
 
 from feedmirror.errors import ConfigError, FeedmirrorError, exit_code
 
 INTERRUPTED = 130
+
+# What an output gives that takes no more: of a full disk, and of a device that fails.
+_OUTPUT_FAILS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 def tell(error: FeedmirrorError | PyMongoError) -> int:
@@ -25,15 +30,27 @@ def tell(error: FeedmirrorError | PyMongoError) -> int:
 
 
 def ended(command: Callable[[], int]) -> int:
-    """The exit status of a command; a reader that went away (`| head`) or Ctrl-C ends it without a traceback."""
+    """The exit status of a command. No traceback where its output ends early (`| head`, a full disk), nor at Ctrl-C."""
+    if sys.stdout is None:  # the shell has closed it: `>&-`
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the program runs
     try:
         status = command()
         sys.stdout.flush()
     except BrokenPipeError:
-        # what is left in the buffer would fail once more when the interpreter ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:
+        if error.filename is not None or error.errno not in _OUTPUT_FAILS:
+            raise
+        _drop_output()
+        sys.stderr.write(f"feedmirror: the output cannot be written: {error.strerror}\n")
+        return 1
     except KeyboardInterrupt:
         sys.stderr.write("feedmirror: interrupted\n")
         return INTERRUPTED
     return status
+
+
+def _drop_output() -> None:
+    """What is left in the buffer would fail once more when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -47,7 +47,8 @@ class SourcesWatch:
             file = read_sources(path)
         except ConfigError as error:
             if not self._by_hand:
-                storage.sources.note_mistakes(error.mistakes)
+                # readers see them, and need not know where on this machine the file stands
+                storage.sources.note_mistakes(mistake.replace(str(path), path.name) for mistake in error.mistakes)
             self._looked, self._read = True, state
             raise
         found = recognised(file, storage.sources.all())

@@ -1,6 +1,8 @@
 """`python -m feedmirror parse`."""
 
 import json
+import subprocess
+import sys
 from hashlib import sha224
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from feedmirror import fetch
 from feedmirror.__main__ import main
 from feedmirror.models import Document
+from tests.processes import ROOT
 
 FEED = (
     '<rss version="2.0"><channel><title>News</title>'
@@ -98,3 +101,16 @@ def test_an_address_is_fetched(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     monkeypatch.setattr(fetch, "fetch", fake)
     assert main(["parse", "https://example.org/a", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["items"][0]["link"] == "https://example.org/1"
+
+
+@pytest.mark.parametrize(
+    ("output", "status", "told"),
+    [
+        (">/dev/full", 1, "feedmirror: the output cannot be written: No space left on device\n"),
+        (">&-", 0, ""),
+    ],
+)
+def test_an_output_that_takes_nothing_is_told_without_a_traceback(feed: str, output: str, status: int, told: str):
+    command = f'"$0" -m feedmirror parse "$1" {output}'
+    ended = subprocess.run(["sh", "-c", command, sys.executable, feed], capture_output=True, text=True, cwd=ROOT)
+    assert (ended.returncode, ended.stderr) == (status, told)

@@ -180,7 +180,7 @@ def test_a_file_that_stays_away_is_told_once_and_all_go_on(
         watch.refresh(storage, path)
     watch.refresh(storage, path)
     assert polled(storage) == ["a"]
-    assert storage.sources.mistakes() == [f"{path}: no such sources file; set FEEDMIRROR_SOURCES or create it"]
+    assert storage.sources.mistakes() == [f"{path.name}: no such sources file; set FEEDMIRROR_SOURCES or create it"]
     watch.refresh(storage, write(path, "a"))
     assert storage.sources.mistakes() == []
 
@@ -206,6 +206,9 @@ def test_a_file_that_cannot_be_read_is_told_once_and_costs_nothing_that_is_store
     with pytest.raises(ConfigError, match="cannot be read"):
         watch.refresh(storage, path)
     watch.refresh(storage, path)
+    assert storage.sources.mistakes() == [
+        f"{path.name}: cannot be read: line 1 is no UTF-8 text; save the file as UTF-8"  # its directory is not told
+    ]
     assert polled(storage) == ["a"]
     watch.refresh(storage, write(path, "b"))
     assert polled(storage) == ["b"]
