@@ -1,4 +1,4 @@
-# make run     the whole system, set up on first use        make test   every check there is
+# make run     the whole system, set up on first use        make test, make test-long   every check
 # make demo    the same, on an invented feed and table      make db     the bundled MongoDB alone
 # make serve   the page alone, for many readers            make flower the workers and their tasks, on a page
 # make bench, conformance, format, lock, screenshot, clean: see CONTRIBUTING.md
@@ -33,7 +33,9 @@ export PYTHONUNBUFFERED := 1
 SYSTEM := exec $(VENV)/bin/python -m feedmirror.system --end-with-parent
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: run demo serve db flower test screenshot conformance bench bench-scale bench-stored format lock clean
+PYTEST := pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
+
+.PHONY: run demo serve db flower test test-long screenshot conformance bench bench-scale bench-stored format lock clean
 
 run: preflight-serve $(VENV)/.run
 	@$(SYSTEM) run
@@ -56,7 +58,12 @@ test: preflight $(VENV)/.test
 	ruff check
 	ruff format --check
 	mypy
-	pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
+	$(PYTEST) -m "not long"
+
+# What kills, stops and upgrades real processes again and again, and waits until all is polled again.
+test-long: preflight $(VENV)/.test
+	@tests/install-programs
+	$(PYTEST) -m long
 
 screenshot: $(VENV)/.test
 	python -m tests.screenshot docs/screenshot.png docs/screenshot-table.png

@@ -20,6 +20,8 @@ from tests.feed_server import Answer, FeedServer, Reply, Request
 from tests.processes import BEAT, WORKER, Running, child_of, environment, kill
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.long
+
 LEASE_S = 3
 SIZE = 3
 TOKEN = "s3cret"

@@ -13,6 +13,8 @@ from feedmirror.table import TableOrder
 from tests.feed_server import Answer, FeedServer, Reply, Request
 from tests.processes import PYTHON, ROOT, environment
 
+pytestmark = pytest.mark.long
+
 MANY = 200_000
 PER_PAGE = 4_000
 GONE_IN = 20

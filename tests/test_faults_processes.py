@@ -26,6 +26,8 @@ from tests.feed_server import FeedServer, Request
 from tests.processes import BEAT, WORKER, Running, child_of, children_of, environment, free_port, kill
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.long
+
 EVERY_S = 2
 # What a dead process held is polled again within this.
 AGAIN_S = 10

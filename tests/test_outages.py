@@ -163,6 +163,7 @@ def assert_each_once(lines: list[str], what: str) -> None:
     assert re.fullmatch(rf"{what} is back after \d+ s", lines[1])
 
 
+@pytest.mark.long
 def test_a_broker_that_was_away_is_two_lines_in_each_process(
     broker: Broker, database_uri: str, feed: FeedServer, worker: Callable[..., Running]
 ) -> None:
@@ -181,6 +182,7 @@ def test_a_broker_that_was_away_is_two_lines_in_each_process(
             assert len(lines) <= 2, lines
 
 
+@pytest.mark.long
 def test_a_database_that_was_away_is_two_lines_in_each_process(
     tmp_path: Path, feed: FeedServer, worker: Callable[..., Running]
 ) -> None:

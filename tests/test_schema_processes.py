@@ -21,6 +21,8 @@ from tests.fronts import SERVE, SITE
 from tests.processes import BEAT, PYTHON, WORKER, Running, environment, free_port
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.long
+
 NEWER = 99
 LINE = rf"the data was written by a newer Feedmirror \(schema {NEWER}, this one knows \d+\): update Feedmirror, or .*"
 PROGRAMS = {

@@ -13,6 +13,8 @@ from tests.feed_server import FeedServer
 from tests.processes import PYTHON, ROOT, WORKER, Running, environment
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.long
+
 TOKEN = "MIRROR_TEST_TOKEN"
 
 

@@ -26,6 +26,8 @@ from tests.table_writer import Table
 from tests.waiting import wait_until
 from tests.wsgi_client import Client, Reply
 
+pytestmark = pytest.mark.long
+
 HEADER = "feedmirror-polling"
 ALARM = "Nothing has been polled for 2 min: no worker is running"
 STALLED = f'stalled;words="{ALARM}"'
