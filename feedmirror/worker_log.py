@@ -20,7 +20,13 @@ log = logging.getLogger(__name__)
 
 # The loggers that mean the broker when they report a connection.
 _OF_BROKER = (
-    *("celery.worker.consumer", "celery.worker.loops", "celery.worker.pidbox", "celery.bootsteps"),
+    *(
+        "celery.worker.consumer",
+        "celery.worker.loops",
+        "celery.worker.pidbox",
+        "celery.worker.request",
+        "celery.bootsteps",
+    ),
     *("celery.beat", "kombu"),
 )
 _CONNECTED = logging.getLogger("celery.worker.consumer.connection")

@@ -50,6 +50,10 @@ def environment(**settings: str) -> dict[str, str]:
     }
 
 
+def _heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Running:
     """A program that runs until the end of a `with` block; what it prints can be read meanwhile."""
 
@@ -64,6 +68,8 @@ class Running:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # a shell that runs the tests in the background has what they start ignore it
+                preexec_fn=_heed_ctrl_c,
             )
 
     @property

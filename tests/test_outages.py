@@ -94,6 +94,10 @@ class TestFilter:
         self.log("celery.beat", error)
         assert written == ["the broker is away: connection refused"]
 
+    def test_a_message_that_cannot_be_acknowledged_is_of_the_broker(self, written: list[str]) -> None:
+        self.log("celery.worker.request", OperationalError("reset by peer"), "Couldn't ack 3")
+        assert written == ["the broker is away: reset by peer"]
+
     def test_other_errors_keep_their_tracebacks(self, written: list[str]) -> None:
         self.log("celery.app.trace", ZeroDivisionError("a bug"))
         self.log("celery.app.trace", DuplicateKeyError("a bug of ours"))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from feedmirror.models import Entry, Source
+from feedmirror.process_identity import ProcessIdentity
 from feedmirror.storage import Storage
 from feedmirror.storage.processes import Role
 from feedmirror.web.direct import polls_at_hand
@@ -187,7 +188,7 @@ def test_sources_that_wait_and_no_worker_are_an_alarm(storage: Storage) -> None:
     try:
         wait_until(lambda: watch.told.alarm, "an alarm")
         assert watch.told.alarm == "Nothing has been polled yet: no worker is running"
-        storage.processes.register("one", Role.WORKER, host="here", pid=1)
+        storage.processes.register("one", Role.WORKER, host="here", identity=ProcessIdentity(1))
         wait_until(lambda: "a worker is running" in (watch.told.alarm or ""), "the worker to be seen")
         storage.sources.begin(storage.sources.claim_due(limit=1, lease_s=30, holder="one"), lease_s=30, holder="one")
         wait_until(lambda: watch.told.header == "live", "the alarm to be over")
@@ -227,6 +228,6 @@ def test_no_worker_is_told_by_each_server(kind: str, storage: Storage, database_
                 checks = json.load(reply)["checks"]
             assert checks["worker"]["reason"] == ALARM_FROM_THE_START
             assert {name for name, check in checks.items() if not check["ok"]} - {"disk"} == {"worker"}
-        storage.processes.register("one", Role.WORKER, host="here", pid=1)
+        storage.processes.register("one", Role.WORKER, host="here", identity=ProcessIdentity(1))
         storage.sources.begin(storage.sources.claim_due(limit=1, lease_s=30), lease_s=30, holder="one")
         wait_until(lambda: {asked(front.address, path)[1] for _ in range(20)} == {"live"}, "all of them to be live")
