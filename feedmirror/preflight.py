@@ -4,6 +4,11 @@ Run by file name with whatever Python the machine offers (`python3 feedmirror/pr
 old ones, imports nothing of ours and nothing that is not in the standard library.
 """
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the rest is imported would show a traceback
+
 import ctypes
 import errno
 import os

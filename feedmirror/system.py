@@ -6,9 +6,14 @@ Unless MONGODB_URI is set, or a MongoDB of this data directory runs already, the
 to start and the last to end.
 """
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    # Until `supervise` waits for Ctrl-C there is nothing to put in order, and an import would show a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -51,11 +56,9 @@ _PORT_MAX = 65535
 def main(arguments: Sequence[str] | None = None) -> int:
     """Keep the system up until it is told to end; gives the exit status."""
     options = _parser().parse_args(arguments)
-    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `supervise` waits for it there is nothing to put in order
     if options.end_with_parent:
         end_with_parent()
-    # not before, because these take a third of a second, in which Ctrl-C would show a traceback
+    # not before, because these take a third of a second, in which the parent may end
     from feedmirror.config import Settings
     from feedmirror.mongodb_part import mongodb
 

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import signal
 import socket
 import subprocess
 import sys
@@ -244,3 +245,16 @@ def test_an_ipv6_host_is_tried_as_one() -> None:
         return
     with taken:
         assert preflight.port_taken("::1", taken.getsockname()[1]) is not None
+
+
+@pytest.mark.parametrize(
+    ("program", "imported"),
+    [(["feedmirror/preflight.py", "serve"], "shutil"), (["-m", "feedmirror.system", "run"], "argparse")],
+)
+def test_ctrl_c_while_a_program_is_imported_shows_no_traceback(program: list[str], imported: str, tmp_path: Path):
+    (tmp_path / f"{imported}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run(
+        [sys.executable, *program], env=env, cwd=SCRIPT.parent.parent, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")
