@@ -13,6 +13,8 @@ from feedmirror.part import Part, say
 
 # How often the room on its disk and the length of its log are looked at. A busy installation logs a kilobyte meanwhile.
 _LOOK_EVERY_S = 5
+# How long the end of one may take that does not answer: one that is only busy needs half a second.
+_HANGS_S = 1.0
 
 
 class MongodbPart(Part):
@@ -66,6 +68,11 @@ class MongodbPart(Part):
         """From now on no process shall begin to use it."""
         if self._lock is not None:
             data_dir.withdraw(self._data_dir)
+
+    def patience_s(self) -> float:
+        """One that hangs writes nothing any more, and its journal has what was acknowledged."""
+        with mongod.client_of(self._port) as client:
+            return super().patience_s() if mongod.is_usable(client, self._port) else _HANGS_S
 
     def close(self) -> None:
         """Give the data directory back."""

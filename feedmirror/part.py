@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+# Programs end within five seconds. One that does not is slow to write what it has, and losing that costs more time.
+STOP_S = 20.0
+
 
 class Part:
     """A program to keep up. Subclasses know more of theirs."""
@@ -32,6 +35,10 @@ class Part:
 
     def ends(self) -> None:
         """Called when everything is about to be ended."""
+
+    def patience_s(self) -> float:
+        """How long its end may take once it is told to: what it still writes is worth more than that."""
+        return STOP_S
 
     def last_lines(self) -> Sequence[str]:
         """What it said last, where that is not on its output."""

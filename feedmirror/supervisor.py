@@ -28,8 +28,6 @@ _PAUSE_FIRST_S = 0.5
 _PAUSE_LONGEST_S = 30
 # After so long a program is well, and its next end is another matter.
 _WELL_AFTER_S = 60
-# Programs end within five seconds. One that does not is slow to write what it has, and losing that costs more time.
-_STOP_S = 20
 _LOOK_S = 0.2
 # A last line may still be on its way when its program has ended.
 _LAST_LINES_S = 1
@@ -51,6 +49,7 @@ class _Kept:
         self._started_at = self._not_before = 0.0
         self._pause_s = _PAUSE_FIRST_S
         self._obstacle: str | None = None
+        self._patience_s = 0.0
 
     def look(self) -> bool:
         """Start it if it does not run; whether it is usable. Raises _Misconfigured."""
@@ -65,16 +64,17 @@ class _Kept:
 
     def terminate(self) -> None:
         if self._process is not None:
+            self._patience_s = self._part.patience_s()
             self._process.terminate()
 
-    def wait(self, deadline: float) -> None:
+    def wait(self, since: float) -> None:
         """Wait for its end after `terminate`, and kill it if that takes too long."""
         if self._process is None:
             return
         try:
-            self._process.wait(max(0.0, deadline - time.monotonic()))
+            self._process.wait(max(0.0, since + self._patience_s - time.monotonic()))
         except subprocess.TimeoutExpired:
-            say(self._part.name, f"does not end within {_STOP_S} s: SIGKILL")
+            say(self._part.name, f"does not end within {self._patience_s:g} s: SIGKILL")
             self._process.kill()
             self._process.wait()
         self._clear_away(self._process)
@@ -182,9 +182,9 @@ def supervise(base: Part | None, others: Sequence[Part], env: Mapping[str, str],
 def _end(several: Sequence[_Kept]) -> None:
     for kept in several:
         kept.terminate()
-    deadline = time.monotonic() + _STOP_S
+    since = time.monotonic()
     for kept in several:
-        kept.wait(deadline)
+        kept.wait(since)
 
 
 def _reason(code: int) -> str:

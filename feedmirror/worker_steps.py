@@ -8,12 +8,14 @@ import logging
 import os
 import signal
 import threading
+import time
 from contextlib import suppress
 from typing import Any
 
 from celery import bootsteps
 from celery.beat import EmbeddedService
 from celery.signals import worker_shutting_down
+from celery.worker import state
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +23,9 @@ log = logging.getLogger(__name__)
 END_SOON = signal.SIGRTMIN
 # How soon a schedule that died is noticed and started again; without it each process looks by itself after 3 s.
 _AGAIN_S = 1.0
+# An orderly end takes three seconds. One that waits for a database or a broker that hangs takes as long as they do.
+# What the worker holds is freed by the next one, which finds its processes gone.
+_LATEST_END_S = 4.0
 
 
 class ScheduleKeeper(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types
@@ -82,9 +87,23 @@ class EndSoon(bootsteps.Step):  # type: ignore[misc]
         super().__init__(worker)
 
     def _tell(self, **_: object) -> None:
-        pool = getattr(getattr(self._worker, "pool", None), "_pool", None)
+        threading.Thread(target=self._end_at_last, name="end at last", daemon=True).start()
+        pool = self._pool()
         if handler := getattr(pool, "_worker_handler", None):
             handler.close()  # a thread that sleeps most of a second between two looks
-        for process in list(getattr(pool, "_pool", ())):
+        self._signal_all(END_SOON)
+
+    def _end_at_last(self) -> None:
+        time.sleep(_LATEST_END_S)
+        log.warning("the worker does not come to an orderly end within %g s, and ends as it is", _LATEST_END_S)
+        self._signal_all(signal.SIGKILL)
+        logging.shutdown()
+        os._exit(int(state.should_stop or state.should_terminate or 0))
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for process in list(getattr(self._pool(), "_pool", ())):
             with suppress(ProcessLookupError):
-                os.kill(process.pid, END_SOON)
+                os.kill(process.pid, number)
+
+    def _pool(self) -> Any:
+        return getattr(getattr(self._worker, "pool", None), "_pool", None)

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     """Poll each source; 1 if one of them failed, or is being polled by a worker, 2 if one is unknown."""
     try:
         settings = Settings.from_environ()
-        with open_storage(settings) as storage, _every_step_told():
+        with open_storage(settings, creates=False) as storage, _every_step_told():
             sources = _named(options.names, storage, settings)
             polls = poll_now(storage, settings, sources)
     except (FeedmirrorError, PyMongoError) as error:
