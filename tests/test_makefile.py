@@ -4,6 +4,7 @@ In a copy of the Makefile's directory that needs no package, so nothing is fetch
 """
 
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -86,11 +87,12 @@ def test_an_environment_with_a_python_of_another_user_is_told_in_one_line(checko
     if os.geteuid() != 0:
         pytest.skip("only root may give files away")
     (checkout / ".venv" / "bin").mkdir(parents=True)
-    (checkout / ".venv" / "bin" / "python").symlink_to("/root/python/that/is/theirs")
+    theirs = Path(pwd.getpwuid(0).pw_dir) / "python" / "that" / "is" / "theirs"
+    (checkout / ".venv" / "bin" / "python").symlink_to(theirs)
     os.chown(checkout / ".venv", 65534, 65534)
     ended = make(checkout, "preflight", f"PYTHON={PLAIN_PYTHON}")
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[0] == (
-        "feedmirror: the Python of .venv (/root/python/that/is/theirs) cannot be run by this user:"
+        f"feedmirror: the Python of .venv ({theirs}) cannot be run by this user:"
         " run this as the user who made .venv, or in a copy of this directory without it"
     )
