@@ -50,7 +50,8 @@ def environment(**settings: str) -> dict[str, str]:
     }
 
 
-def _heed_ctrl_c() -> None:
+def heed_ctrl_c() -> None:
+    """To be called in a child before its program begins: a shell may have started the tests with Ctrl-C ignored."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -68,8 +69,7 @@ class Running:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                # a shell that runs the tests in the background has what they start ignore it
-                preexec_fn=_heed_ctrl_c,
+                preexec_fn=heed_ctrl_c,
             )
 
     @property

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from feedmirror import preflight
-from tests.processes import PYTHON, Running, environment, free_port
+from tests.processes import PYTHON, Running, environment, free_port, heed_ctrl_c
 
 SCRIPT = Path(__file__).resolve().parent.parent / "feedmirror" / "preflight.py"
 
@@ -255,6 +255,12 @@ def test_ctrl_c_while_a_program_is_imported_shows_no_traceback(program: list[str
     (tmp_path / f"{imported}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     ended = subprocess.run(
-        [sys.executable, *program], env=env, cwd=SCRIPT.parent.parent, capture_output=True, text=True
+        [sys.executable, *program],
+        env=env,
+        cwd=SCRIPT.parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=heed_ctrl_c,
     )
     assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")
