@@ -27,6 +27,9 @@ worker_lost_wait = 2
 # listens they are kept for nobody, and what came for a monitor that was killed is forgotten soon (event_queue_ttl).
 worker_send_task_events = True
 
+# Celery's own ends the worker when Redis goes at a wrong moment.
+worker_consumer = "feedmirror.worker_steps:Reconnecting"
+
 # Celery's own hangs when one of its processes is killed while it waits for a message.
 worker_pool = "feedmirror.pool:TaskPool"
 

@@ -16,6 +16,7 @@ from celery import bootsteps
 from celery.beat import EmbeddedService
 from celery.signals import worker_shutting_down
 from celery.worker import state
+from celery.worker.consumer import Consumer
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,20 @@ def _how(beat: Any) -> str:
     if code is None:
         return "its thread is gone"
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+class Reconnecting(Consumer):  # type: ignore[misc]
+    """Reads messages, and survives the loss of a broker whatever it holds."""
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """As Celery's, which a Redis that goes while a message is held ends together with the worker.
+
+        kombu 5.7 puts the message back through a connection that its channel has let go; it comes again by itself.
+        """
+        try:
+            super().on_connection_error_after_connected(exc)
+        except AttributeError as error:
+            log.debug("a connection that is lost was not closed in order: %s", error)
 
 
 class EndSoon(bootsteps.Step):  # type: ignore[misc]

@@ -22,6 +22,7 @@ from feedmirror.models import Selection
 from feedmirror.mongod import Mongod
 from feedmirror.storage import Storage
 from tests.atom import atom
+from tests.brokers import Redis
 from tests.feed_server import FeedServer, Request
 from tests.processes import BEAT, WORKER, Running, child_of, children_of, environment, free_port, kill
 from tests.waiting import wait_until
@@ -319,6 +320,22 @@ def test_a_mongodb_that_stalls_costs_no_source_its_lease(
             os.kill(mongod.process.pid, signal.SIGCONT)
         assert_polled_again(feed)
         assert_each_once(storage, feed)
+
+
+def test_a_redis_that_goes_while_messages_are_held_does_not_end_the_worker(
+    tmp_path: Path, database_uri: str, storage: Storage, feed: HeldFeed, start: Callable[..., Running]
+) -> None:
+    with closing(Redis(tmp_path / "redis")) as redis:
+        worker = start([*WORKER, "-B"], database_uri, CELERY_BROKER_URL=redis.url)
+        wait_until(lambda: stored(storage) == feed.titles, "the first items", timeout_s=20)
+        feed.add_sources_that_hang(100)  # each look waits for a thread, so its message is held
+        redis.stop()
+        worker.wait_for("the broker is away")
+        assert_polled_again(feed)  # without a broker
+        redis.start()
+        worker.wait_for(r"MainProcess\] the broker is back", timeout_s=60)
+        assert_polled_again(feed)
+        assert worker.process.poll() is None
 
 
 def test_a_broker_that_is_away_and_back_is_polled_by_again_and_nothing_twice_within_its_interval(
