@@ -10,11 +10,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from celery.worker.consumer import Consumer
 from kombu.exceptions import OperationalError
 from pymongo.errors import DuplicateKeyError, ServerSelectionTimeoutError
 
 from feedmirror.outages import Outage
 from feedmirror.worker_log import say_outages_once
+from feedmirror.worker_steps import Reconnecting
 from tests.atom import atom
 from tests.brokers import Broker, MongoDB, Redis
 from tests.feed_server import FeedServer
@@ -109,6 +111,16 @@ class TestFilter:
     def test_a_line_without_an_error_passes(self, written: list[str]) -> None:
         self.log("celery.beat", None, "a line")
         assert written == ["a line"]
+
+
+def test_a_connection_that_cannot_be_closed_does_not_end_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As kombu fails now and then where Redis goes while a message is held; the next connection is another one."""
+
+    def fail(*_: object) -> None:
+        raise AttributeError("'NoneType' object has no attribute 'hostname'")
+
+    monkeypatch.setattr(Consumer, "on_connection_error_after_connected", fail)
+    Reconnecting.__new__(Reconnecting).on_connection_error_after_connected(ConnectionError("gone"))
 
 
 @pytest.fixture
