@@ -278,9 +278,16 @@ def is_followed(front: Front) -> bool:
         return bool(json.load(told)["state"] == "live")
 
 
+def has_arrived(front: Front) -> bool:
+    """Whether there is an item: a window that is live may be a moment behind."""
+    with urllib.request.urlopen(f"{front.address}/update?timestamp=1", timeout=PROMPTLY_S) as update:
+        return bool(json.load(update))
+
+
 def test_an_open_page_is_answered_while_silent_clients_hold_every_thread(front: Front, storage: Storage) -> None:
     storage.items.store("one", {"a": Entry(title="a")}, now=datetime.now(UTC))
     wait_until(lambda: is_followed(front), "the window")
+    wait_until(lambda: has_arrived(front), "the item in it")
     port = front.sites[0].port
     with connected(port) as page, ExitStack() as stack:
         page.sendall(poll("1"))
