@@ -125,7 +125,7 @@ def test_a_process_of_this_machine_that_ended_is_free_at_once(
         identity = ProcessIdentity(int(pid), int(started), place.strip())
         assert not identity.has_ended()
         process.kill()
-        wait_until(identity.has_ended, "its end to be seen, though nobody has asked for its status")
+        wait_until(identity.has_ended, "its end to be seen before its status is read")
     assert identity.has_ended()
     assert ProcessIdentity(os.getpid(), 1, identity.place).has_ended(), "a number that is used again"
     assert not ProcessIdentity(2**22 + 1, 1, "another machine").has_ended()
